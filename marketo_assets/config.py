@@ -1,0 +1,201 @@
+"""marketo.yaml: what is pumped, and how. Read once, validated whole, frozen; every complaint names its line.
+
+Only what the file itself can show is checked here. What needs Marketo's Describe or the warehouse's columns
+is checked by `pump.mapping` and `pump.drop`, with the line remembered here.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+# A key that no YAML author can mean: where the mapping entry stands, put there by the loader.
+_PLACE = "\0place"
+
+Keys = tuple[Hashable, ...]
+
+
+class ConfigError(ValueError):
+    """marketo.yaml (or the environment) is wrong. The message lists every problem, one a line, with what to do."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """`problems` are whole sentences, each naming its place."""
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ApiBudgetConfig(_Strict):
+    """Marketo's limits, which the whole instance shares (fact sheet: Limits), and what we leave to others."""
+
+    calls_per_day: int = Field(50_000, gt=0)
+    reserve_for_others: float = Field(0.2, ge=0, lt=1)
+    calls_per_20s: int = Field(100, gt=0)
+    concurrent_calls: int = Field(10, gt=0)
+
+
+class SourceConfig(_Strict):
+    """The warehouse table that a pump reads."""
+
+    table: str
+    key: str
+    updated_at: str
+
+
+class FieldMapping(_Strict):
+    """One source column and the Marketo field that it fills."""
+
+    column: str
+    to: str
+    when_null: Literal["omit", "clear"] = "omit"
+    when_too_long: Literal["reject", "truncate"] = "reject"
+    place: str = Field(alias="\0place")
+
+
+def _mapping_entries(raw: Any) -> Any:
+    """Bring `column: field` and `column: {to: field, …}` to one shape."""
+    if not isinstance(raw, dict):
+        return raw
+    entries = []
+    for column, target in raw.items():
+        fields = target if isinstance(target, dict) else {"to": target}
+        entries.append({**fields, "column": column})
+    return tuple(entries)
+
+
+class PumpConfig(_Strict):
+    """One pump: a table, its mapping, and the rules for what goes wrong."""
+
+    source: SourceConfig
+    schedule: str | None = None
+    lookup_field: str = "email"
+    duplicates: Literal["latest_updated", "oldest", "all", "reject"] = "latest_updated"
+    route: Literal["json"] = "json"
+    max_reject_rate: float = Field(0.05, ge=0, le=1)
+    max_rows_per_file: int = Field(100_000, gt=0)
+    mapping: Annotated[tuple[FieldMapping, ...], BeforeValidator(_mapping_entries)] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _columns_and_fields_are_named_once(self) -> "PumpConfig":
+        first: dict[str, FieldMapping] = {}
+        for entry in self.mapping:
+            other = first.setdefault(entry.to.casefold(), entry)
+            if other is not entry:
+                message = (
+                    f"columns {other.column!r} ({other.place}) and {entry.column!r} ({entry.place}) are both mapped"
+                    f" to the field {entry.to!r}; keep one of them"
+                )
+                raise ValueError(message)
+        if self.source.key not in {entry.column for entry in self.mapping}:
+            message = f"the key column {self.source.key!r} has no line in mapping; map it to the lookup field"
+            raise ValueError(message)
+        return self
+
+
+class MarketoConfig(_Strict):
+    """The whole of marketo.yaml."""
+
+    api_budget: ApiBudgetConfig = ApiBudgetConfig()
+    pumps: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], PumpConfig] = {}
+
+
+@dataclass(frozen=True)
+class _Document:
+    """YAML as plain data, and the line of each of its keys."""
+
+    data: Any
+    lines: dict[Keys, int]
+
+
+def load_config(path: Path) -> MarketoConfig:
+    """Read and validate marketo.yaml.
+
+    Raises ConfigError with one line per problem: `marketo.yaml:12: pumps.contacts.shedule: unknown key …`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            [f"{path}: no such file; set MARKETO_ASSETS_CONFIG to the path of marketo.yaml"],
+        ) from None
+    try:
+        document = _parse(text, path.name)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ConfigError([f"{path.name}:{line}: not valid YAML: {error.problem or error.context}"]) from None
+    try:
+        return MarketoConfig.model_validate(document.data)
+    except ValidationError as error:
+        raise ConfigError([_complaint(problem, document, path.name) for problem in error.errors()]) from None
+
+
+def _parse(text: str, name: str) -> _Document:
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    lines: dict[Keys, int] = {}
+    loader = yaml.SafeLoader("")
+    data = {} if node is None else _plain(node, (), lines, loader, name)
+    return _Document(data, lines)
+
+
+def _plain(node: yaml.Node, at: Keys, lines: dict[Keys, int], loader: yaml.SafeLoader, name: str) -> Any:
+    """Turn a YAML node into plain data, noting the line of each key and refusing a key that stands twice."""
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, (*at, index), lines, loader, name) for index, item in enumerate(node.value)]
+    if not isinstance(node, yaml.MappingNode):
+        return loader.construct_object(node, deep=True)
+    data: dict[Hashable, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        line = key_node.start_mark.line + 1
+        here = (*at, key)
+        if key in data:
+            raise ConfigError(
+                [f"{name}:{line}: {_dotted(here)}: stands twice (first on line {lines[here]}); keep one of them"],
+            )
+        lines[here] = line
+        value = _plain(value_node, here, lines, loader, name)
+        if len(at) == _MAPPING_DEPTH and at[0] == "pumps" and at[2] == "mapping":
+            value = {**(value if isinstance(value, dict) else {"to": value}), _PLACE: f"{name}:{line}"}
+        data[key] = value
+    return data
+
+
+_MAPPING_DEPTH = len(("pumps", "<pump>", "mapping"))
+
+
+def _complaint(problem: Any, document: _Document, name: str) -> str:
+    """One sentence for one pydantic error: file, line, dotted key, what is wrong, what is allowed."""
+    keys = _keys_in_file(problem["loc"], document.data)
+    line = next((document.lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in document.lines), 1)
+    if problem["type"] == "extra_forbidden":
+        said = "unknown key; docs/configuration.md lists the keys that exist"
+    elif problem["type"] == "missing":
+        said = "missing; it has no default"
+    else:
+        said = problem["msg"].removeprefix("Value error, ")
+    return f"{name}:{line}: {_dotted(keys)}: {said}"
+
+
+def _keys_in_file(location: tuple[Hashable, ...], data: Any) -> Keys:
+    """Translate pydantic's path (which counts mapping entries) into the keys as they stand in the file."""
+    keys: list[Hashable] = []
+    for part in location:
+        if isinstance(part, int) and isinstance(data, dict) and part not in data and part < len(data):
+            part = list(data)[part]  # noqa: PLW2901  # the entry's number becomes the entry's name
+        keys.append(part)
+        if isinstance(data, dict):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int):
+            data = data[part]
+    return tuple(keys)
+
+
+def _dotted(keys: Keys) -> str:
+    return ".".join(str(key) for key in keys) or "(whole file)"

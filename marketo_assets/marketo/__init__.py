@@ -1,0 +1,1 @@
+"""The Marketo REST client. Nothing here knows Dagster or the warehouse."""

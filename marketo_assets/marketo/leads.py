@@ -1,0 +1,183 @@
+"""Leads: describe their fields, upsert them, find them. What to send and why belongs to the flows."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import orjson
+
+from marketo_assets.marketo.client import WRITE_SETTLE_SECONDS, MarketoClient
+from marketo_assets.marketo.envelope import Envelope
+from marketo_assets.marketo.errors import (
+    BodyTooLargeError,
+    ReplyError,
+    RequestError,
+    TimedOutError,
+    TooManyMatchesError,
+    redact,
+)
+
+log = logging.getLogger("marketo_assets.marketo")
+
+DESCRIBE_PATH: Final = "/rest/v1/leads/describe.json"
+LEADS_PATH: Final = "/rest/v1/leads.json"
+MAX_ROWS: Final = 300
+MAX_FILTER_VALUES: Final = 300
+# Marketo says "1 MB"; the smaller reading of it.
+MAX_BODY_BYTES: Final = 1_000_000
+
+# createDuplicate is left out: a lost reply cannot be told from a lost request, and sending it again makes another lead.
+Action = Literal["createOrUpdate", "createOnly", "updateOnly"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeadField:
+    """A lead field as Describe Lead has it. `length` is in characters; None for types without one."""
+
+    name: str
+    display_name: str
+    data_type: str
+    length: int | None
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeadResult:
+    """What became of one row. `code` and `message` say why it was skipped; the message holds no values."""
+
+    status: Literal["created", "updated", "skipped"]
+    lead_id: int | None
+    code: str | None
+    message: str | None
+
+
+def describe_leads(client: MarketoClient) -> list[LeadField]:
+    """Every field that is usable through REST, in Marketo's order. One without a REST name is left out and counted.
+
+    Raises ReplyError for a field without name or type, and for a list without a single field.
+    """
+    envelope = client.request("GET", DESCRIBE_PATH)
+    try:
+        fields = [_field(item) for item in envelope.result if item.get("rest")]
+    except (AttributeError, KeyError, TypeError):
+        raise _shape("a field without name or type", DESCRIBE_PATH, envelope) from None
+    if not fields:
+        raise _shape("no fields", DESCRIBE_PATH, envelope)
+    if unusable := len(envelope.result) - len(fields):
+        log.info("%d lead fields have no REST name and are left out", unusable)
+    return fields
+
+
+def sync_leads(
+    client: MarketoClient,
+    rows: Sequence[bytes],
+    *,
+    action: Action = "createOrUpdate",
+    lookup_field: str = "email",
+    partition_name: str | None = None,
+) -> list[LeadResult]:
+    """Upsert up to 300 rows, each a JSON object in bytes; the results by position, one per row.
+
+    A batch that times out after its retries, or is too large for Marketo, is halved and the halves sent in turn; a
+    single row that still is raises. After a lost reply the batch is sent again, so a row that was created can read
+    "updated" (or, with createOnly, "skipped" with 1005). Raises ValueError for more than 300 rows or 1 MB, MarketoError
+    otherwise: then nothing is known of these rows.
+    """
+    head = {"action": action, "lookupField": lookup_field}
+    if partition_name is not None:
+        head["partitionName"] = partition_name
+    body = orjson.dumps(head)[:-1] + b',"input":[' + b",".join(rows) + b"]}"
+    if not 1 <= len(rows) <= MAX_ROWS or len(body) >= MAX_BODY_BYTES:
+        raise ValueError(
+            f"A call takes 1 to {MAX_ROWS} rows and less than {MAX_BODY_BYTES} bytes; "
+            f"these are {len(rows)} rows and {len(body)} bytes."
+        )
+    try:
+        envelope = client.request("POST", LEADS_PATH, json_body=body)
+    except (TimedOutError, BodyTooLargeError) as error:
+        if len(rows) == 1:
+            raise
+        log.warning("%s: %s, %d rows are sent in halves", LEADS_PATH, error.code, len(rows))
+        if isinstance(error, TimedOutError):
+            client.wait(WRITE_SETTLE_SECONDS)
+        half = len(rows) // 2
+        return [
+            result
+            for part in (rows[:half], rows[half:])
+            for result in sync_leads(
+                client, part, action=action, lookup_field=lookup_field, partition_name=partition_name
+            )
+        ]
+    if len(envelope.result) != len(rows):
+        raise _shape(f"{len(envelope.result)} results for {len(rows)} rows", LEADS_PATH, envelope)
+    return [_result(item, envelope) for item in envelope.result]
+
+
+def leads_by_filter(
+    client: MarketoClient, filter_type: str, values: Sequence[str], fields: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Every lead whose `filter_type` field is one of up to 300 `values`, each a dict with the `fields` asked for.
+
+    Values that match more than the 1,000 leads Marketo gives out are halved; a single one that does raises
+    TooManyMatchesError. Raises ValueError for a value with a comma, which the filter cannot express.
+    """
+    if not 1 <= len(values) <= MAX_FILTER_VALUES:
+        raise ValueError(f"A filter takes 1 to {MAX_FILTER_VALUES} values; these are {len(values)}.")
+    for position, value in enumerate(values, start=1):
+        if "," in value:
+            raise ValueError(f"Filter value {position} of {len(values)} holds a comma, which separates the values.")
+    return _leads(client, filter_type, values, fields)
+
+
+def _leads(
+    client: MarketoClient, filter_type: str, values: Sequence[str], fields: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    # As a form by POST: 300 e-mails do not fit the 8 KB of a URI.
+    form = {
+        "_method": "GET",
+        "filterType": filter_type,
+        "filterValues": ",".join(values),
+        "fields": ",".join(fields),
+    }
+    try:
+        page = client.request("POST", LEADS_PATH, form=form)
+    except TooManyMatchesError:
+        if len(values) == 1:
+            raise
+        half = len(values) // 2
+        yield from _leads(client, filter_type, values[:half], fields)
+        yield from _leads(client, filter_type, values[half:], fields)
+        return
+    yield from page.result
+    # The token decides, not moreResult: lead lists come with the one and without the other.
+    while token := page.next_page_token:
+        page = client.request("POST", LEADS_PATH, form={**form, "nextPageToken": token})
+        if page.next_page_token == token:
+            raise _shape("the same page again", LEADS_PATH, page)
+        yield from page.result
+
+
+def _field(item: dict[str, Any]) -> LeadField:
+    return LeadField(
+        name=item["rest"]["name"],
+        display_name=item["displayName"],
+        data_type=item["dataType"],
+        length=item.get("length"),
+        read_only=bool(item["rest"].get("readOnly")),
+    )
+
+
+def _result(item: Any, envelope: Envelope) -> LeadResult:
+    match item:
+        case {"status": "created" | "updated" as status, "id": int(lead_id)}:
+            return LeadResult(status, lead_id, None, None)
+        case {"status": "skipped", "reasons": [{"code": code, **reason}, *_]}:
+            return LeadResult("skipped", item.get("id"), str(code), redact(str(reason.get("message", ""))))
+        case {"status": "skipped"}:
+            return LeadResult("skipped", item.get("id"), None, None)
+    raise _shape("a row's result without a known status", LEADS_PATH, envelope)
+
+
+def _shape(message: str, endpoint: str, envelope: Envelope) -> RequestError:
+    return ReplyError("shape", message, endpoint, envelope.request_id)

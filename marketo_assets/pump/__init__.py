@@ -1,0 +1,1 @@
+"""Changed contacts become CSV files on S3; each new file becomes Marketo lead upserts."""

@@ -1,0 +1,223 @@
+"""Changed contacts become CSV files: the diff runs in the warehouse, its rows stream to S3 a page at a time."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+from snowflake.connector.errors import ProgrammingError
+
+from marketo_assets.config import ConfigError, PumpConfig
+from marketo_assets.marketo.clock import Clock
+from marketo_assets.pump.files import ROW_COUNT, SHA256, Bucket
+from marketo_assets.pump.ledger import PAGE_ROWS, Ledger
+from marketo_assets.pump.mapping import LeadMapping
+from marketo_assets.pump.reader import CsvFile
+from marketo_assets.warehouse.session import Warehouse
+from marketo_assets.warehouse.sql import identifier, plain_parts, statement
+
+_PACKAGE: Final = "marketo_assets.pump"
+_SNAPSHOT: Final = "PUMP_SNAPSHOT_"
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """What the contact table holds."""
+
+    contacts: int
+    blank_keys: int
+    keys: int
+    last_changed: datetime | None
+
+
+@dataclass(frozen=True)
+class Drop:
+    """What one drop put on S3."""
+
+    rows: int
+    uris: tuple[str, ...]
+    byte_count: int
+
+
+def observe_source(warehouse: Warehouse, pump: PumpConfig) -> SourceState:
+    """Count the contact table.
+
+    Raises ConfigError when the table or a mapped column is missing, naming what marketo.yaml asks for.
+    """
+    _check_columns(warehouse, pump)
+    counts = warehouse.rows(statement(_PACKAGE, "source_counts", **_source_names(pump)))[0]
+    return SourceState(
+        int(counts["contacts"]),
+        int(counts["blank_keys"]),
+        int(counts["keys"]),
+        counts["last_changed"],
+    )
+
+
+def _check_columns(warehouse: Warehouse, pump: PumpConfig) -> None:
+    try:
+        there = set(warehouse.columns(identifier(pump.source.table)))
+    except ProgrammingError as error:
+        message = f"the table {pump.source.table} of marketo.yaml cannot be read by this Snowflake user: {error}"
+        raise ConfigError([message]) from error
+    wanted = {line.column: line.place for line in pump.mapping}
+    wanted.setdefault(pump.source.updated_at, "source.updated_at")
+    problems = [
+        f"{place}: the table {pump.source.table} has no column {column!r}"
+        for column, place in wanted.items()
+        if plain_parts(column)[-1] not in there
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _source_names(pump: PumpConfig) -> dict[str, str]:
+    return {
+        "table": identifier(pump.source.table),
+        "updated_at": identifier(pump.source.updated_at),
+        "key_text": f"lower(trim(to_varchar({identifier(pump.source.key)})))",
+    }
+
+
+@contextmanager
+def changed_contacts(
+    warehouse: Warehouse,
+    pump_name: str,
+    pump: PumpConfig,
+    mapping: LeadMapping,
+    *,
+    retry_refused: bool,
+) -> Iterator[str]:
+    """A table of the contacts to send, numbered from 1, under the name yielded; dropped at the end.
+
+    A copy and not a query, because the contact table may change while its rows are read.
+    """
+    _drop_leftovers(warehouse, pump_name)
+    snapshot = identifier(f"{_SNAPSHOT}{pump_name}_{secrets.token_hex(4)}")
+    columns = ", ".join(f"{identifier(m.column)} as C_{at}" for at, m in enumerate(mapping.fields))
+    warehouse.execute(
+        statement(
+            _PACKAGE,
+            "snapshot",
+            snapshot=snapshot,
+            columns=columns,
+            fingerprint_pairs=_fingerprint_pairs(mapping),
+            **_source_names(pump),
+        ),
+        pump=pump_name,
+        retry_refused=retry_refused,
+        mapping_version=mapping.version,
+    )
+    try:
+        yield snapshot
+    finally:
+        warehouse.execute(f"drop table if exists {snapshot}")
+
+
+def _drop_leftovers(warehouse: Warehouse, pump_name: str) -> None:
+    """Remove the copies of drops that were killed: they hold personal data. One drop of a pump runs at a time."""
+    tables = warehouse.rows(
+        "select table_name as name from information_schema.tables where table_schema = current_schema()"
+    )
+    ours = re.compile(rf"{_SNAPSHOT}{pump_name.upper()}_[0-9A-F]{{8}}")
+    for table in tables:
+        if ours.fullmatch(table["name"]):
+            warehouse.execute(f"drop table if exists {identifier(table['name'])}")
+
+
+def _fingerprint_pairs(mapping: LeadMapping) -> str:
+    """Field names and values for OBJECT_CONSTRUCT, which leaves out nulls.
+
+    So a field newly mapped changes the fingerprints of just those contacts that have a value in it. A null that is to
+    clear its field is a value, and gets a pair of its own.
+    """
+    pairs = []
+    for mapped in sorted(mapping.fields, key=lambda m: m.field.name):
+        column = identifier(mapped.column)
+        pairs.append(f"'{_literal(mapped.field.name)}', {column}")
+        if mapped.when_null == "clear":
+            pairs.append(f"'{_literal(mapped.field.name)} cleared', iff({column} is null, true, null)")
+    return ", ".join(pairs)
+
+
+def _literal(name: str) -> str:
+    return name.replace("'", "''").replace("%", "%%").replace("\\", "\\\\")
+
+
+def export(
+    warehouse: Warehouse,
+    ledger: Ledger,
+    bucket: Bucket,
+    snapshot: str,
+    mapping: LeadMapping,
+    *,
+    folder: str,
+    rows_per_file: int,
+) -> Drop:
+    """Write the snapshot to CSV files below `folder`; each is in the ledger before it is on S3."""
+    total = int(warehouse.rows(f"select count(*) as n from {snapshot}")[0]["n"])
+    uris, byte_count = [], 0
+    with TemporaryDirectory(prefix="marketo_assets_") as temporary:
+        local = Path(temporary) / "part.csv"
+        for part, first in enumerate(range(1, total + 1, rows_per_file)):
+            last = min(first + rows_per_file - 1, total)
+            csv_file = _write_part(warehouse, snapshot, mapping, local, first, last)
+            path = f"{folder}/part-{part:05d}.csv"
+            ledger.begin_export(path, csv_file, snapshot, first, last)
+            metadata = {ROW_COUNT: str(last - first + 1), SHA256: csv_file.sha256}
+            uris.append(bucket.put(path, local, metadata))
+            ledger.finish_export(path)
+            byte_count += csv_file.byte_count
+    return Drop(total, tuple(uris), byte_count)
+
+
+def folder_name(clock: Clock, run_id: str) -> str:
+    """Where the files of one drop lie: its time (UTC) and run."""
+    return f"{datetime.fromtimestamp(clock.now(), UTC):%Y%m%dT%H%M%SZ}-{run_id[:8]}"
+
+
+def _write_part(
+    warehouse: Warehouse,
+    snapshot: str,
+    mapping: LeadMapping,
+    local: Path,
+    first: int,
+    last: int,
+) -> CsvFile:
+    header = tuple(m.column for m in mapping.fields)
+    schema = pa.schema([(name, pa.string()) for name in header])
+    columns = ", ".join(f"C_{at}" for at in range(len(header)))
+    # Every value in quotes, so that an empty string and a null (nothing at all) are told apart (RFC 4180).
+    options = pacsv.WriteOptions(quoting_style="all_valid")
+    with pacsv.CSVWriter(local, schema, write_options=options) as writer:
+        for page in range(first, last + 1, PAGE_ROWS):
+            rows = warehouse.arrow(
+                f"select {columns} from {snapshot} where snapshot_row between %(first)s and %(last)s"
+                " order by snapshot_row",
+                first=page,
+                last=min(page + PAGE_ROWS - 1, last),
+            )
+            writer.write_table(pa.table([_as_text(column) for column in rows.columns], schema=schema))
+    digest = hashlib.sha256()
+    with local.open("rb") as written:
+        while block := written.read(1 << 20):
+            digest.update(block)
+    return CsvFile(local, header, digest.hexdigest(), local.stat().st_size)
+
+
+def _as_text(column: Any) -> Any:
+    """Values as text that the reader takes back without loss; times in UTC, to the microsecond."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        utc = column.cast(pa.timestamp("us", kind.tz), safe=False)
+        return (pc.local_timestamp(utc.cast(pa.timestamp("us", "UTC"))) if kind.tz else utc).cast(pa.string())
+    return column.cast(pa.string())

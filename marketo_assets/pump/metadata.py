@@ -1,0 +1,93 @@
+"""What Dagster shows of the pump: counts, codes, names and times. Never a value from a row."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from marketo_assets.config import PumpConfig
+from marketo_assets.marketo.stats import CallStats
+from marketo_assets.pump.drop import Drop, SourceState
+from marketo_assets.pump.leads import FileReport
+from marketo_assets.warehouse.session import Row
+
+Metadata = dict[str, Any]
+
+
+def source(state: SourceState) -> Metadata:
+    """The observation of the contact table."""
+    told: Metadata = {
+        "dagster/row_count": state.contacts,
+        "blank_keys": state.blank_keys,
+        "contacts_sharing_a_key": state.contacts - state.blank_keys - state.keys,
+    }
+    if state.last_changed is not None:
+        told["last_changed"] = dg.MetadataValue.text(state.last_changed.isoformat())
+    return told
+
+
+def drop_definition(pump: PumpConfig, source_key: dg.AssetKey) -> Metadata:
+    """Columns of the CSV files and where they come from."""
+    columns = [line.column for line in pump.mapping]
+    return {
+        "dagster/table_name": pump.source.table,
+        "dagster/column_schema": dg.TableSchema([dg.TableColumn(name) for name in columns]),
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {name: [dg.TableColumnDep(source_key, name)] for name in columns},
+        ),
+    }
+
+
+def drop(dropped: Drop, state: SourceState, open_files: Sequence[Row]) -> Metadata:
+    """What one drop put on S3, and what is still under way."""
+    told: Metadata = {
+        "dagster/row_count": dropped.rows,
+        "contacts": state.contacts,
+        "contacts_without_a_key": state.blank_keys,
+        "contacts_left_out_for_a_newer_one_with_the_same_key": state.contacts - state.blank_keys - state.keys,
+        "files": dg.MetadataValue.json(list(dropped.uris)),
+        "bytes": dropped.byte_count,
+        "open_files": len(open_files),
+    }
+    if open_files:
+        told["oldest_open_file_since"] = dg.MetadataValue.text(min(row["opened_at"] for row in open_files).isoformat())
+    return told
+
+
+def leads_definition(pump: PumpConfig, drop_key: dg.AssetKey) -> Metadata:
+    """Lead fields and the columns that fill them."""
+    return {
+        "dagster/column_schema": dg.TableSchema([dg.TableColumn(line.to) for line in pump.mapping]),
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {line.to: [dg.TableColumnDep(drop_key, line.column)] for line in pump.mapping},
+        ),
+        "lookup_field": pump.lookup_field,
+        "duplicates": pump.duplicates,
+    }
+
+
+def leads(report: FileReport, stats: CallStats, seconds: float) -> Metadata:
+    """What became of one file."""
+    told: Metadata = {
+        "dagster/row_count": report.rows,
+        **report.counts,
+        "duplicates_resolved": report.duplicates,
+        "api_calls": stats.calls,
+        "api_errors": dg.MetadataValue.json(dict(stats.errors_by_code)),
+        "api_retries": stats.retries,
+        "seconds_waited_for_limits": stats.seconds_waited,
+        "seconds": seconds,
+        "ignored_columns": dg.MetadataValue.json(list(report.ignored_columns)),
+    }
+    if report.codes:
+        told["codes"] = _table(("code", "rows"), [{"code": c, "rows": n} for c, n in sorted(report.codes.items())])
+    if report.sample:
+        told["refused_rows_sample"] = _table(("row_number", "code", "reason"), report.sample)
+    if report.rejects_uri:
+        told["rejects"] = dg.MetadataValue.text(report.rejects_uri)
+    return told
+
+
+def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    records = [dg.TableRecord({column: row[column] for column in columns}) for row in rows]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(column) for column in columns]))

@@ -1,0 +1,36 @@
+-- The contacts to send, numbered: what differs from what Marketo last accepted, was not refused as it is,
+-- and is not under way in an open file with the same values.
+create transient table ${snapshot} as
+with source as (
+    select
+        ${key_text} as contact_key,
+        sha2(to_json(object_construct(${fingerprint_pairs})), 256) as contact_fingerprint,
+        ${updated_at} as changed_at,
+        ${columns}
+    from ${table}
+),
+latest as (
+    -- Keys are compared trimmed and in lower case; of several contacts with one key the last changed is sent.
+    select * from source
+    where contact_key <> ''
+    qualify row_number() over (partition by contact_key order by changed_at desc nulls last, contact_fingerprint) = 1
+),
+under_way as (
+    select distinct e.key, e.fingerprint
+    from PUMP_EXPORTS e
+    join PUMP_FILES f on f.pump = e.pump and f.file = e.file and f.origin = 'drop'
+    where e.pump = %(pump)s and f.state in ('writing', 'open')
+)
+select
+    row_number() over (order by latest.contact_key) as snapshot_row,
+    latest.*
+from latest
+left join PUMP_FINGERPRINTS known on known.pump = %(pump)s and known.key = latest.contact_key
+left join under_way on under_way.key = latest.contact_key and under_way.fingerprint = latest.contact_fingerprint
+where under_way.key is null
+    and coalesce(known.fingerprint, '') <> latest.contact_fingerprint
+    and (
+        %(retry_refused)s
+        or coalesce(known.refused_fingerprint, '') <> latest.contact_fingerprint
+        or coalesce(known.refused_mapping, '') <> %(mapping_version)s
+    )

@@ -1,0 +1,114 @@
+"""The activities that writes leave behind, and how one stored event expands into the activities it stands for.
+
+The endpoints that read activities are not part of the emulator yet; `.activities()` of emulator.py shows them.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from marketo_assets.sandbox.marketo.fields import FieldTable
+from marketo_assets.sandbox.marketo.store import StoredActivity
+from marketo_assets.sandbox.marketo.wire import stamp
+
+NEW_LEAD = 12
+CHANGE_DATA_VALUE = 13
+ADD_TO_LIST = 24
+REMOVE_FROM_LIST = 25
+MERGE_LEADS = 32
+DELETE_LEAD = 37
+
+Event = tuple[int, int, int, Any]
+"""Lead id, activity type, number of activities, detail: what Store.add_activities takes."""
+
+
+def new_lead(lead_id: int, request_id: str, method: str) -> Event:
+    """A lead came to be."""
+    return lead_id, NEW_LEAD, 1, [request_id, method]
+
+
+def changed_values(
+    lead_id: int, request_id: str, method: str, positions: list[int], old: list[Any], new: list[Any]
+) -> Event:
+    """Fields of a lead changed: one activity each."""
+    return lead_id, CHANGE_DATA_VALUE, len(positions), [request_id, method, positions, old, new]
+
+
+def list_change(lead_id: int, type_id: int, list_id: int, list_name: str) -> Event:
+    """A lead was put on a static list or taken off it."""
+    return lead_id, type_id, 1, [list_id, list_name]
+
+
+def merged(winner_id: int, loser_ids: list[int], winner_changed: bool) -> Event:
+    """Leads were merged into one."""
+    return winner_id, MERGE_LEADS, 1, [loser_ids, winner_changed]
+
+
+def deleted(lead_id: int, full_name: str | None) -> Event:
+    """A lead is gone."""
+    return lead_id, DELETE_LEAD, 1, [full_name]
+
+
+def expand(event: StoredActivity, fields: FieldTable, user: str) -> Iterator[dict[str, Any]]:
+    """The activities of one stored event, in the shape activities.json has them."""
+    if event.type == CHANGE_DATA_VALUE:
+        request_id, method, positions, olds, news = event.detail
+        for offset, (position, old, new) in enumerate(zip(positions, olds, news, strict=True)):
+            field = fields.fields[position]
+            yield _activity(event, offset, field.id, field.display_name) | {
+                "attributes": _attributes(
+                    {
+                        "New Value": new,
+                        "Old Value": old,
+                        "Reason": "Web service API",
+                        "Source": "Web service API",
+                        "API Method Name": method,
+                        "Modifying User": user,
+                        "Request Id": request_id,
+                    }
+                )
+            }
+    elif event.type == NEW_LEAD:
+        request_id, method = event.detail
+        yield _activity(event, 0, event.lead_id, None) | {
+            "attributes": _attributes(
+                {
+                    "Source Type": "Web service API",
+                    "Created Date": stamp(event.at)[:10],
+                    "API Method Name": method,
+                    "Modifying User": user,
+                    "Request Id": request_id,
+                }
+            )
+        }
+    elif event.type == MERGE_LEADS:
+        losers, winner_changed = event.detail
+        attributes = {
+            "Merge IDs": str(losers),
+            "Master Updated": winner_changed,
+            "Merged in Sales": False,
+            "Merge Source": "leaddb",
+        }
+        yield _activity(event, 0, event.lead_id, None) | {"attributes": _attributes(attributes)}
+    elif event.type == DELETE_LEAD:
+        yield _activity(event, 0, event.lead_id, event.detail[0]) | {"attributes": []}
+    else:
+        list_id, list_name = event.detail
+        yield _activity(event, 0, list_id, list_name) | {"attributes": _attributes({"Source": "Web service API"})}
+
+
+def _activity(event: StoredActivity, offset: int, primary_id: int, primary_value: str | None) -> dict[str, Any]:
+    activity: dict[str, Any] = {
+        "id": event.id + offset,
+        "marketoGUID": str(event.id + offset),
+        "leadId": event.lead_id,
+        "activityDate": stamp(event.at),
+        "activityTypeId": event.type,
+        "primaryAttributeValueId": primary_id,
+    }
+    if primary_value is not None:
+        activity["primaryAttributeValue"] = primary_value
+    return activity
+
+
+def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, "value": value} for name, value in values.items() if value is not None]

@@ -1,0 +1,68 @@
+"""Data: the custom lead fields of the GitLab marketing data pump, as an administrator would have made them in Marketo.
+
+The handbook page names 57 columns and the display name of the field each one fills: 56 custom fields and the standard
+`email`. One display name there lacks its opening bracket and one holds a doubled space: both are mended. No behaviour
+belongs here.
+One row: display name, REST name (the words joined in camel case, first letter lowered), dataType.
+"""
+
+CustomRow = tuple[str, str, str]
+
+CUSTOM_FIELDS: tuple[CustomRow, ...] = (
+    ("[CDB] Company Name", "cDBCompanyName", "string"),
+    ("[CDB] Country", "cDBCountry", "string"),
+    ("[CDB] Customer DB Confirmed Date", "cDBCustomerDBConfirmedDate", "date"),
+    ("[CDB] Customer DB Created Date", "cDBCustomerDBCreatedDate", "date"),
+    ("[CDB] Customer DB Customer ID", "cDBCustomerDBCustomerID", "string"),
+    ("[CDB] Time Since SaaS Trial Owner Signup", "cDBTimeSinceSaaSTrialOwnerSignup", "string"),
+    ("[CDB] Time Since SaaS Trial Ended", "cDBTimeSinceSaaSTrialEnded", "string"),
+    ("[CDB] Time Since SM Owner Trial Sign Up", "cDBTimeSinceSMOwnerTrialSignUp", "string"),
+    ("[CDB] Dim Marketing Contact ID", "cDBDimMarketingContactID", "string"),
+    ("[CDB] First Name", "cDBFirstName", "string"),
+    ("[CDB] GitLab.com Active State", "cDBGitLabComActiveState", "string"),
+    ("[CDB] GitLab.com Confirmed Date", "cDBGitLabComConfirmedDate", "datetime"),
+    ("[CDB] GitLab.com Created Date", "cDBGitLabComCreatedDate", "datetime"),
+    ("[CDB] GitLab.com Email Opted-in", "cDBGitLabComEmailOptedIn", "boolean"),
+    ("[CDB] GitLab.com Last Login Date", "cDBGitLabComLastLoginDate", "datetime"),
+    ("[CDB] GitLab.com User ID", "cDBGitLabComUserID", "integer"),
+    ("[CDB] GitLab.com User Name", "cDBGitLabComUserName", "string"),
+    ("[CDB] Group Member of SaaS Bronze Tier", "cDBGroupMemberOfSaaSBronzeTier", "boolean"),
+    ("[CDB] Group Member of SaaS Free Tier", "cDBGroupMemberOfSaaSFreeTier", "boolean"),
+    ("[CDB] Group Member of SaaS Premium Tier", "cDBGroupMemberOfSaaSPremiumTier", "boolean"),
+    ("[CDB] Group Member of SaaS Trial", "cDBGroupMemberOfSaaSTrial", "boolean"),
+    ("[CDB] Group Member of SaaS Ultimate Tier", "cDBGroupMemberOfSaaSUltimateTier", "boolean"),
+    ("[CDB] Group Owner of SaaS Bronze Tier", "cDBGroupOwnerOfSaaSBronzeTier", "boolean"),
+    ("[CDB] Group Owner of SaaS Free Tier", "cDBGroupOwnerOfSaaSFreeTier", "boolean"),
+    ("[CDB] Group Owner of SaaS Premium Tier", "cDBGroupOwnerOfSaaSPremiumTier", "boolean"),
+    ("[CDB] Group Owner of SaaS Trial", "cDBGroupOwnerOfSaaSTrial", "boolean"),
+    ("[CDB] Group Owner of SaaS Ultimate Tier", "cDBGroupOwnerOfSaaSUltimateTier", "boolean"),
+    ("[CDB] Ind. Namespace is SaaS Bronze Tier", "cDBIndNamespaceIsSaaSBronzeTier", "boolean"),
+    ("[CDB] Ind. Namespace is SaaS Free Tier", "cDBIndNamespaceIsSaaSFreeTier", "boolean"),
+    ("[CDB] Ind. Namespace is SaaS Premium Tier", "cDBIndNamespaceIsSaaSPremiumTier", "boolean"),
+    ("[CDB] Ind. Namespace is SaaS Trial", "cDBIndNamespaceIsSaaSTrial", "boolean"),
+    ("[CDB] Ind. Namespace is SaaS Ultimate Tier", "cDBIndNamespaceIsSaaSUltimateTier", "boolean"),
+    ("[CDB] Is Customer DB Owner", "cDBIsCustomerDBOwner", "boolean"),
+    ("[CDB] Is Customer DB User", "cDBIsCustomerDBUser", "boolean"),
+    ("[CDB] Is GitLab.com User", "cDBIsGitLabComUser", "boolean"),
+    ("[CDB] Is Group Namespace Member", "cDBIsGroupNamespaceMember", "boolean"),
+    ("[CDB] Is Group Namespace Owner", "cDBIsGroupNamespaceOwner", "boolean"),
+    ("[CDB] Is Individual Namespace Owner", "cDBIsIndividualNamespaceOwner", "boolean"),
+    ("[CDB] Is Self-Managed Premium Tier", "cDBIsSelfManagedPremiumTier", "boolean"),
+    ("[CDB] Is Self-Managed Starter Tier", "cDBIsSelfManagedStarterTier", "boolean"),
+    ("[CDB] Is Self-Managed Ultimate Tier", "cDBIsSelfManagedUltimateTier", "boolean"),
+    ("[CDB] Is Zuora Billing Contact", "cDBIsZuoraBillingContact", "boolean"),
+    ("[CDB] Last Name", "cDBLastName", "string"),
+    ("[CDB] Resp for Free Tier Only", "cDBRespForFreeTierOnly", "boolean"),
+    ("[CDB] Resp for Group Saas Bronze Tier", "cDBRespForGroupSaasBronzeTier", "boolean"),
+    ("[CDB] Resp for Group Saas Free Tier", "cDBRespForGroupSaasFreeTier", "boolean"),
+    ("[CDB] Resp for Group Saas Premium Tier", "cDBRespForGroupSaasPremiumTier", "boolean"),
+    ("[CDB] Resp for Group SaaS Trial", "cDBRespForGroupSaaSTrial", "boolean"),
+    ("[CDB] Resp for Group Saas Ultimate Tier", "cDBRespForGroupSaasUltimateTier", "boolean"),
+    ("[CDB] Zuora Active State", "cDBZuoraActiveState", "string"),
+    ("[CDB] Zuora Contact ID", "cDBZuoraContactID", "string"),
+    ("[CDB] Zuora Created Date", "cDBZuoraCreatedDate", "date"),
+    ("[CDB] Is Paid Tier", "cDBIsPaidTier", "boolean"),
+    ("[PQL] Stage names activated by namespace", "pQLStageNamesActivatedByNamespace", "text"),
+    ("[PQL] Number of stages activated by namespace", "pQLNumberOfStagesActivatedByNamespace", "integer"),
+    ("[PQL] Namespace Users", "pQLNamespaceUsers", "integer"),
+)

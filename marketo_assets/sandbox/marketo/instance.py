@@ -1,0 +1,123 @@
+"""One emulated Marketo instance: what the endpoints of all themes share.
+
+No endpoint belongs here; each theme's module takes an Instance.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from marketo_assets.marketo.clock import Clock
+from marketo_assets.sandbox.marketo.fields import Field, FieldTable
+from marketo_assets.sandbox.marketo.options import MAX_ROWS, EmulatorOptions
+from marketo_assets.sandbox.marketo.store import Store, StoredLead
+from marketo_assets.sandbox.marketo.wire import ApiError, Call, stamp
+
+
+_ID = re.compile(r"\d{1,15}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """State, fields, options and time."""
+
+    store: Store
+    fields: FieldTable
+    options: EmulatorOptions
+    clock: Clock
+
+    def now(self) -> int:
+        """Whole seconds since the epoch: Marketo keeps no fractions."""
+        return int(self.clock.now())
+
+
+def open_instance(options: EmulatorOptions, clock: Clock) -> Instance:
+    """Open or make the state; the field order it was made with is kept for good."""
+    store = Store(options.state)
+    stored_order = store.meta("field_order")
+    fields = FieldTable(orjson.loads(stored_order) if stored_order else [])
+    store.set_meta("field_order", orjson.dumps([field.name for field in fields.fields]).decode())
+    return Instance(store, fields, options, clock)
+
+
+def show_lead(instance: Instance, lead: StoredLead, names: Iterable[str]) -> dict[str, object]:
+    """The lead as replies show it: every asked field, null where empty, `id` always."""
+    position = instance.fields.position
+    shown: dict[str, object] = {"id": lead.id}
+    for name in names:
+        if name == "createdAt":
+            shown[name] = stamp(lead.created)
+        elif name == "updatedAt":
+            shown[name] = stamp(lead.updated)
+        elif name == "mktoName":
+            shown[name] = full_name(instance, lead)
+        else:
+            shown[name] = lead.values[position[name]]
+    return shown
+
+
+def full_name(instance: Instance, lead: StoredLead) -> str | None:
+    """First and last name; None where both are empty."""
+    parts = (lead.values[instance.fields.position[name]] for name in ("firstName", "lastName"))
+    return " ".join(part for part in parts if part) or None
+
+
+def pad(instance: Instance, leads: Iterable[StoredLead]) -> None:
+    """Give leads stored by an older version their places for newer fields."""
+    blank = instance.fields.blank
+    for lead in leads:
+        lead.values.extend(blank[len(lead.values) :])
+
+
+def asked_fields(instance: Instance, call: Call, default: Iterable[str]) -> list[str]:
+    """The names in `fields`, or the default; 1006 at response level for an unknown one (a choice)."""
+    names = [name.strip() for name in call.listed("fields")] or list(default)
+    for name in names:
+        if instance.fields.get(name) is None:
+            raise ApiError("1006", f"Field '{name}' not found")
+    return names
+
+
+def searchable_field(instance: Instance, name: str) -> Field:
+    """The filter or lookup field of that name: unknown 1006, not usable 1011."""
+    field = instance.fields.get(name)
+    if field is None:
+        raise ApiError("1006", f"Lookup field '{name}' not found")
+    if not instance.fields.searchable(field):
+        raise ApiError("1011", f"Lookup field '{name}' not supported")
+    return field
+
+
+def page_size(call: Call) -> int:
+    """`batchSize`, 1 to 300, default 300; 1001 for what is no number, larger ones are cut to 300 (a choice)."""
+    text = call.text("batchSize")
+    if text is None:
+        return MAX_ROWS
+    if not _ID.fullmatch(text) or int(text) < 1:
+        raise ApiError("1001", f"Invalid value '{text}'. Required of type 'Integer'")
+    return min(int(text), MAX_ROWS)
+
+
+def asked_lead_ids(call: Call, names: tuple[str, ...] = ("id",)) -> list[int]:
+    """Lead ids of a call: parameters (repeated or with commas), or `input` of a JSON body. 1003 for none."""
+    listed = [text for name in names for text in call.listed(name)]
+    if listed:
+        ids = [lead_id(text) for text in listed]
+        if len(ids) > call.max_rows:
+            raise ApiError("1003", f"Too many records in input: {len(ids)}, the limit is {call.max_rows}")
+    elif call.request.body:
+        ids = [lead_id(row.get("id")) for row in call.rows(call.json())]
+    else:
+        raise ApiError("1003", "Lead ids not specified")
+    return ids
+
+
+def lead_id(value: object) -> int:
+    """A lead id as sent: a number or its digits; 1001 for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _ID.fullmatch(value):
+        return int(value)
+    raise ApiError("1001", f"Invalid value '{value}'. Required of type 'Integer'")

@@ -1,0 +1,209 @@
+"""POST leads.json: create and update leads, row by row.
+
+In two steps, as Marketo's own timing has it: which lead a row means is decided when the call arrives, the write happens
+at its end. Two overlapping calls with one new key therefore make two leads, and nothing prevents it: e-mail is not
+unique. Within one call rows are taken in order (UNCONFIRMED).
+"""
+
+from dataclasses import dataclass, field
+from itertools import compress
+from operator import ne
+from typing import Any, Literal, get_args
+
+from marketo_assets.sandbox.marketo import activities
+from marketo_assets.sandbox.marketo.fields import Field, RowLayout
+from marketo_assets.sandbox.marketo.instance import Instance, pad, searchable_field
+from marketo_assets.sandbox.marketo.lead_reads import find_leads, lookup_key
+from marketo_assets.sandbox.marketo.store import StoredLead
+from marketo_assets.sandbox.marketo.values import BadValueError
+from marketo_assets.sandbox.marketo.wire import Answer, ApiError, Call, RowProblem
+
+Action = Literal["createOrUpdate", "createOnly", "updateOnly", "createDuplicate"]
+METHOD = "syncLeads"
+_NOT_FOUND = RowProblem("1004", "Lead not found")
+_EXISTS = RowProblem("1005", "Lead already exists")
+_SEVERAL = RowProblem("1007", "Multiple lead match lookup criteria")
+
+
+@dataclass(slots=True)
+class RowPlan:
+    """What one row will do. `lead_id` of an update; `slot` of a create, or of an update of a lead made in this call."""
+
+    layout: RowLayout | None = None
+    values: list[Any] = field(default_factory=list)
+    problem: RowProblem | None = None
+    lead_id: int | None = None
+    slot: int | None = None
+    creates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """What a call will do at its end."""
+
+    rows: list[RowPlan]
+    creates: int
+    partition_id: int | None
+
+
+@dataclass(slots=True)
+class _Writes:
+    """What is to be stored when all rows are done."""
+
+    new: list[StoredLead]
+    updated: dict[int, StoredLead] = field(default_factory=dict)
+    new_emails: dict[int, StoredLead] = field(default_factory=dict)
+    events: list[activities.Event] = field(default_factory=list)
+
+
+class LeadSync:
+    """The sync endpoint of one instance."""
+
+    def __init__(self, instance: Instance) -> None:
+        """Of this instance."""
+        self._instance = instance
+        self._email = instance.fields.position["email"]
+        self._partition = instance.fields.position["leadPartitionId"]
+        self._id = instance.fields.position["id"]
+
+    def arrive(self, call: Call) -> SyncPlan:
+        """Check the call and its rows and decide, for each, which lead it means."""
+        document = call.json()
+        action: Action = document.get("action") or "createOrUpdate"
+        if action not in get_args(Action):
+            raise ApiError("1001", f"Invalid value '{action}'. Required of type 'action'")
+        partition_id = self._asked_partition(document.get("partitionName"), action)
+        lookup = searchable_field(self._instance, str(document.get("lookupField") or "email"))
+        rows = [self._read_row(row, action, lookup) for row in call.rows(document)]
+        return SyncPlan(rows, self._match(rows, action, lookup), partition_id)
+
+    def finish(self, call: Call) -> Answer:
+        """Write what was decided."""
+        plan: SyncPlan = call.plan
+        instance = self._instance
+        now = instance.now()
+        known = instance.store.leads([row.lead_id for row in plan.rows if row.lead_id is not None])
+        pad(instance, known.values())
+        writes = _Writes(self._blank_leads(plan, now))
+        result = [self._write_row(row, plan, known, writes, call.request_id, now) for row in plan.rows]
+        if writes.new:
+            instance.store.insert_leads(writes.new, self._email)
+        if writes.updated:
+            instance.store.update_leads(writes.updated.values())
+        if writes.new_emails:
+            instance.store.set_email_keys(writes.new_emails.values(), self._email)
+        instance.store.add_activities(now, writes.events)
+        return Answer(result)
+
+    def _asked_partition(self, name: Any, action: Action) -> int | None:
+        if name is None:
+            return None
+        if action not in {"createOnly", "createOrUpdate"}:
+            raise ApiError("1003", f"Invalid data. partitionName does not go with action '{action}'")
+        if name not in self._instance.options.partitions:
+            raise ApiError("1008", f"Access denied to partition '{name}'")
+        return self._instance.options.partitions.index(name) + 1
+
+    def _read_row(self, row: dict[str, Any], action: Action, lookup: Field) -> RowPlan:
+        layout = self._instance.fields.layout(row)
+        if layout.unknown_field and layout.problem and self._instance.options.unknown_row_field == "response":
+            raise ApiError(*layout.problem)
+        try:
+            values = layout.read(row)
+        except BadValueError as error:
+            return RowPlan(problem=error.problem)
+        if "id" in layout.slots and (action != "updateOnly" or lookup.name != "id"):
+            return RowPlan(
+                problem=RowProblem("1003", "Invalid data. Field 'id' goes with updateOnly and lookupField id")
+            )
+        if action != "createDuplicate":
+            slot = layout.slots.get(lookup.name)
+            if slot is None or values[slot] is None:
+                return RowPlan(problem=RowProblem("1003", f"Value for lookup field '{lookup.name}' not found"))
+        return RowPlan(layout, values)
+
+    def _match(self, rows: list[RowPlan], action: Action, lookup: Field) -> int:
+        """Decide every row; the number of leads to make."""
+        keys = []
+        for row in rows:
+            slot = row.layout.slots.get(lookup.name) if row.layout is not None else None
+            keys.append(None if slot is None else lookup_key(lookup, row.values[slot]))
+        found: dict[Any, list[int]] = {}
+        if action != "createDuplicate":
+            found = find_leads(self._instance, lookup, [key for key in keys if key is not None])
+        made: dict[Any, list[int]] = {}
+        creates = 0
+        for row, key in zip(rows, keys, strict=True):
+            if row.problem is not None:
+                continue
+            old, new = found.get(key, []), made.get(key, [])
+            matches = 0 if action == "createDuplicate" else len(old) + len(new)
+            row.problem = _match_problem(action, matches)
+            if row.problem is not None:
+                continue
+            if old:
+                row.lead_id = old[0]
+            elif matches:
+                row.slot = new[0]
+            else:
+                row.creates, row.slot = True, creates
+                made.setdefault(key, []).append(creates)
+                creates += 1
+        return creates
+
+    def _blank_leads(self, plan: SyncPlan, now: int) -> list[StoredLead]:
+        leads = []
+        if plan.creates:
+            for lead_id in self._instance.store.new_lead_ids(plan.creates):
+                values: list[Any] = list(self._instance.fields.blank)
+                values[self._id] = lead_id
+                values[self._partition] = plan.partition_id or 1
+                leads.append(StoredLead(lead_id, now, now, now, values))
+        return leads
+
+    def _write_row(
+        self, row: RowPlan, plan: SyncPlan, known: dict[int, StoredLead], writes: _Writes, request_id: str, now: int
+    ) -> dict[str, Any]:
+        if row.problem is not None or row.layout is None:
+            return (row.problem or _NOT_FOUND).row()
+        lead = known.get(row.lead_id) if row.lead_id is not None else writes.new[row.slot or 0]
+        if lead is None:
+            return _NOT_FOUND.row()  # deleted since the call arrived
+        if row.creates:
+            for position, value in zip(row.layout.positions, row.values, strict=True):
+                lead.values[position] = value
+            writes.events.append(activities.new_lead(lead.id, request_id, METHOD))
+            return {"id": lead.id, "status": "created"}
+        if plan.partition_id is not None and lead.values[self._partition] != plan.partition_id:
+            return RowProblem("1010", "Partition update not allowed").row()
+        self._update(lead, row, writes, request_id, now, stored=row.lead_id is not None)
+        return {"id": lead.id, "status": "updated"}
+
+    def _update(
+        self, lead: StoredLead, row: RowPlan, writes: _Writes, request_id: str, now: int, *, stored: bool
+    ) -> None:
+        positions = row.layout.positions if row.layout is not None else ()
+        old = [lead.values[position] for position in positions]
+        if old == row.values:
+            return
+        differs = list(map(ne, old, row.values))
+        changed, new = list(compress(positions, differs)), list(compress(row.values, differs))
+        for position, value in zip(changed, new, strict=True):
+            lead.values[position] = value
+        lead.changed = now
+        if not self._instance.fields.standard.isdisjoint(changed):
+            lead.updated = now
+        old = list(compress(old, differs))
+        writes.events.append(activities.changed_values(lead.id, request_id, METHOD, changed, old, new))
+        if stored:
+            writes.updated[lead.id] = lead
+            if self._email in changed:
+                writes.new_emails[lead.id] = lead
+
+
+def _match_problem(action: Action, matches: int) -> RowProblem | None:
+    if action == "updateOnly" and matches == 0:
+        return _NOT_FOUND
+    if action == "createOnly" and matches > 0:
+        return _EXISTS
+    return _SEVERAL if matches > 1 else None

@@ -1,0 +1,47 @@
+"""What an emulator is started with. The named switches are choices where the real behaviour is not confirmed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from marketo_assets.sandbox.marketo.faults import Fault
+
+MAX_ROWS = 300
+"""Rows in one write, values in one filter, leads on one page."""
+MAX_MATCHES = 1_000
+"""Leads one filter may match."""
+MAX_LOSERS = 25
+"""Leads one merge may take in."""
+MAX_BODY_BYTES = 1_000_000
+"""The documented 1 MB, read strictly: a client that keeps to it keeps to 1,048,576 as well."""
+MAX_URI_BYTES = 8_000
+"""The documented 8 KB, read strictly; path and query together."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatorOptions:
+    """Limits, identity, latency, state and switches of one emulated instance; None takes a limit away."""
+
+    rate: tuple[int, float] | None = (100, 20.0)
+    """Calls per so many seconds, sliding, for the whole instance (606)."""
+    concurrency: int | None = 10
+    """Calls in flight, for the whole instance (615)."""
+    daily_quota: int | None = 50_000
+    """Calls per US Central day, for the whole instance (607)."""
+    token_seconds: int = 3600
+    latency_ms: float = 0.0
+    """How long every call takes; what a write does to the store happens at its end."""
+    state: Path | None = None
+    """SQLite file that survives a restart. None: a private temporary file that goes with the emulator."""
+    client_id: str = "local-client"
+    client_secret: str = "local-secret"  # noqa: S105 - the stand-in's own credentials, of use on loopback only
+    api_user: str = "api-user@example.test"
+    partitions: tuple[str, ...] = ("Default", "Europe")
+    """Lead partitions the API user may write to, ids from 1; the first holds what names none."""
+    lists: tuple[str, ...] = ("Newsletter", "Customers")
+    """Static lists, ids from 1001."""
+    faults: tuple[Fault, ...] | list[Fault] = ()
+    parameter_token_is_invalid: bool = False
+    """UNCONFIRMED: a call that still sends its token as a query or form parameter gets 601 instead of 603."""
+    unknown_row_field: Literal["row", "response"] = "row"
+    """UNCONFIRMED: whether an unknown field name (1006) fails its row or the whole call."""

@@ -1,0 +1,38 @@
+"""The local Marketo: the emulator of the package marketo/ behind HTTP, in a process of the sandbox's own.
+
+Does not belong here: how Marketo behaves.
+"""
+
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from marketo_assets.marketo.clock import SystemClock
+from marketo_assets.sandbox import marketo
+
+
+def serve(listener: socket.socket, ready: Callable[[], None], *, options: Mapping[str, Any], leads: int) -> None:
+    """Answer at the address of `listener` until the process is told to stop; `ready` is called when that begins.
+
+    `options` are EmulatorOptions as JSON carries them. `leads` are filled up to that number where the state has fewer.
+    """
+    emulator = marketo.Emulator(read_options(options), SystemClock())
+    emulator.fill(max(0, leads - emulator.lead_count()))
+    port = listener.getsockname()[1]
+    listener.close()  # the emulator's server binds for itself; until now nobody else could take the port
+    marketo.serve(emulator, port, ready=lambda _port: ready())
+
+
+def read_options(options: Mapping[str, Any]) -> marketo.EmulatorOptions:
+    """EmulatorOptions from what dataclasses.asdict and JSON made of them."""
+    return marketo.EmulatorOptions(
+        **{
+            **options,
+            "rate": options["rate"] and tuple(options["rate"]),
+            "state": options["state"] and Path(options["state"]),
+            "partitions": tuple(options["partitions"]),
+            "lists": tuple(options["lists"]),
+            "faults": [marketo.Fault(**fault) for fault in options["faults"]],
+        }
+    )

@@ -1,0 +1,1 @@
+"""The warehouse: sessions, bulk load and SQL quoting. Nothing here knows Dagster or Marketo."""

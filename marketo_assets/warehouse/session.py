@@ -1,0 +1,113 @@
+"""A session of the warehouse: queries in and out as rows or Arrow tables, transactions, bulk load.
+
+The SQL stays within what Snowflake and its local stand-in both run: bulk data goes in by PUT and COPY INTO a
+transient table, and large results are read by pages of row numbers.
+"""
+
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from snowflake.connector import DictCursor, SnowflakeConnection
+
+from marketo_assets.warehouse.sql import identifier
+
+Row = dict[str, Any]
+
+
+class Warehouse:
+    """One connection. Not for use by two threads at once; its owner opens and closes the connection."""
+
+    def __init__(self, connection: SnowflakeConnection) -> None:
+        """`connection` has its database and schema set; statements commit one by one outside `transaction`."""
+        self._connection = connection
+
+    def execute(self, sql: str, **values: Any) -> int:
+        """Run one statement; returns the number of rows it changed (0 where Snowflake reports none)."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, values or None)
+            return cursor.rowcount or 0
+
+    def rows(self, sql: str, **values: Any) -> list[Row]:
+        """A small result as dicts with lower-case keys."""
+        with self._connection.cursor(DictCursor) as cursor:
+            cursor.execute(sql, values or None)
+            return [{key.lower(): value for key, value in row.items()} for row in cursor.fetchall()]
+
+    def arrow(self, sql: str, **values: Any) -> pa.Table:
+        """A result as an Arrow table with lower-case column names; a large one is the caller's to page."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, values or None)
+            table = cursor.fetch_arrow_all(force_return_table=True)
+        return table.rename_columns([name.lower() for name in table.column_names])
+
+    def columns(self, table: str) -> list[str]:
+        """Names of a table's columns in lower case. `table` is a quoted name; raises ProgrammingError without it."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"select * from {table} where 1 = 0")
+            return [column.name.lower() for column in cursor.description]
+
+    def create(self, statements: str) -> None:
+        """Run DDL statements (`create … if not exists`), each ended by a semicolon at the end of a line."""
+        for sql in filter(None, map(str.strip, statements.split(";\n"))):
+            self.execute(sql)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. No DDL inside: Snowflake would commit at it."""
+        self.execute("begin")
+        try:
+            yield
+        except BaseException:
+            self.execute("rollback")
+            raise
+        self.execute("commit")
+
+    @contextmanager
+    def staged(self, table: pa.Table) -> Iterator[str]:
+        """Load an Arrow table into a transient table of its own, yield its quoted name, drop it at the end."""
+        name = identifier(f"LOAD_{secrets.token_hex(8)}")
+        columns = ", ".join(f"{identifier(field.name)} {_snowflake_type(field.type)}" for field in table.schema)
+        self.execute(f"create transient table {name} ({columns})")
+        try:
+            self._copy_into(name, table)
+            yield name
+        finally:
+            self.execute(f"drop table if exists {name}")
+
+    def _copy_into(self, name: str, table: pa.Table) -> None:
+        if not table.num_rows:
+            return
+        stage = identifier(f"STAGE_{secrets.token_hex(8)}")
+        upper = table.rename_columns([column.upper() for column in table.column_names])
+        with tempfile.TemporaryDirectory(prefix="marketo_assets_") as folder:
+            file = Path(folder) / "rows.parquet"
+            pq.write_table(upper, file)
+            self.execute(f"create temporary stage {stage}")
+            self.execute(f"put 'file://{file}' @{stage} auto_compress=false")
+        self.execute(
+            f"copy into {name} from @{stage} file_format=(type=parquet use_logical_type=true)"
+            " match_by_column_name=case_insensitive",
+        )
+
+
+def _snowflake_type(kind: pa.DataType) -> str:
+    if pa.types.is_integer(kind):
+        return "number(38, 0)"
+    if pa.types.is_floating(kind):
+        return "float"
+    if pa.types.is_boolean(kind):
+        return "boolean"
+    if pa.types.is_date(kind):
+        return "date"
+    if pa.types.is_timestamp(kind):
+        return "timestamp_ntz"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "varchar"
+    message = f"no Snowflake type is known for Arrow's {kind}"
+    raise TypeError(message)

@@ -1,0 +1,150 @@
+"""One Snowflake and one S3 for the whole test run, and what is fresh for each test inside them.
+
+Under xdist the controller starts both before its workers and hands them the addresses; without xdist the first test
+that asks for one starts it. A test gets databases and a bucket of its own, so tests never see each other's data.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from mypy_boto3_s3.service_resource import Bucket, S3ServiceResource
+
+from marketo_assets.marketo.clock import VirtualClock
+from marketo_assets.sandbox import processes
+from marketo_assets.sandbox.marketo import Emulator, EmulatorOptions
+
+if TYPE_CHECKING:
+    from marketo_assets.warehouse.session import Warehouse
+
+SNOWFLAKE_PORT, S3_URL = "sandbox_snowflake_port", "sandbox_s3_url"
+SERVERS = pytest.StashKey[dict[str, processes.Server]]()
+CLEANUP = pytest.StashKey[ExitStack]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ["SNOWFLAKE_DISABLE_PLATFORM_DETECTION"] = "true"  # or each login asks for a cloud around this machine
+    config.stash[CLEANUP] = ExitStack()
+    config.stash[SERVERS] = {}
+    if config.getoption("numprocesses", None):  # the xdist controller; its workers do not carry the option on
+        _server(config, "Snowflake")
+        _server(config, "S3")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    snowflake_server, s3_server = _server(node.config, "Snowflake"), _server(node.config, "S3")
+    snowflake_server.wait_until_ready()
+    s3_server.wait_until_ready()
+    node.workerinput |= {SNOWFLAKE_PORT: snowflake_server.port, S3_URL: s3_server.url}
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[CLEANUP].close()
+
+
+def _server(config: pytest.Config, name: str) -> processes.Server:
+    """The running server of that name, started now if it is not yet."""
+    servers, cleanup = config.stash[SERVERS], config.stash[CLEANUP]
+    if name not in servers:
+        folder = Path(tempfile.mkdtemp(prefix="marketo_assets_tests_"))
+        cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        log = folder / "log"
+        if name == "S3":
+            servers[name] = processes.s3_server(None, log, [])
+        else:
+            servers[name] = processes.snowflake_server(folder / "databases", log, {})
+        cleanup.callback(servers[name].stop)
+    return servers[name]
+
+
+@pytest.fixture(scope="session")
+def snowflake_port(pytestconfig: pytest.Config) -> int:
+    """Where the shared Snowflake answers."""
+    workerinput = getattr(pytestconfig, "workerinput", {})
+    if SNOWFLAKE_PORT in workerinput:
+        return int(workerinput[SNOWFLAKE_PORT])
+    server = _server(pytestconfig, "Snowflake")
+    server.wait_until_ready()
+    return server.port
+
+
+@pytest.fixture(scope="session")
+def s3_url(pytestconfig: pytest.Config) -> str:
+    """Where the shared S3 answers."""
+    workerinput = getattr(pytestconfig, "workerinput", {})
+    if S3_URL in workerinput:
+        return str(workerinput[S3_URL])
+    server = _server(pytestconfig, "S3")
+    server.wait_until_ready()
+    return server.url
+
+
+@pytest.fixture
+def warehouse_env(snowflake_port: int) -> dict[str, str]:
+    """The SNOWFLAKE_ variables of a fresh database with schema MARKETO."""
+    env = processes.snowflake_environment(snowflake_port, f"T_{uuid.uuid4().hex[:12]}".upper())
+    with _open_warehouse(env):  # a login makes the database and the schema it names
+        return env
+
+
+@pytest.fixture
+def warehouse(warehouse_env: dict[str, str]) -> Iterator["Warehouse"]:
+    """A session with the fresh database."""
+    with _open_warehouse(warehouse_env) as session:
+        yield session
+
+
+@pytest.fixture
+def source_schema(warehouse_env: dict[str, str]) -> str:
+    """`<database>.PUMPS_SENSITIVE`, fresh, in another database than the one written to, as in production."""
+    database, schema = f"{warehouse_env['SNOWFLAKE_DATABASE']}_PROD", processes.SOURCE_SCHEMA
+    with _open_warehouse(warehouse_env | {"SNOWFLAKE_DATABASE": database, "SNOWFLAKE_SCHEMA": schema}):
+        return f"{database}.{schema}"
+
+
+def _open_warehouse(env: dict[str, str]) -> "AbstractContextManager[Warehouse]":
+    from marketo_assets.sandbox.contacts import open_warehouse  # noqa: PLC0415 - two seconds, spared where not needed
+
+    return open_warehouse(env)
+
+
+@pytest.fixture(scope="session")
+def s3(s3_url: str) -> S3ServiceResource:
+    """The shared S3. Made once: a boto3 session takes a quarter of a second to build."""
+    env = processes.s3_environment(s3_url)
+    session = boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
+    return session.resource("s3", endpoint_url=s3_url, region_name=env["AWS_DEFAULT_REGION"])
+
+
+@pytest.fixture
+def s3_bucket(s3: S3ServiceResource) -> Bucket:
+    """A fresh bucket."""
+    return s3.create_bucket(Bucket=f"t-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def s3_env(s3_url: str, s3_bucket: Bucket) -> dict[str, str]:
+    """The PUMP_ and AWS_ variables of the fresh bucket."""
+    return processes.s3_environment(s3_url, bucket=s3_bucket.name)
+
+
+@pytest.fixture
+def marketo_clock() -> VirtualClock:
+    """The time in `marketo`: it moves when somebody waits."""
+    return VirtualClock(datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp())
+
+
+@pytest.fixture
+def marketo(marketo_clock: VirtualClock) -> Iterator[Emulator]:
+    """An empty Marketo with its documented limits, in process: reach it through EmulatorTransport or LocalServer."""
+    with closing(Emulator(EmulatorOptions(), marketo_clock)) as emulator:
+        yield emulator

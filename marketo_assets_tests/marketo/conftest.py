@@ -1,0 +1,47 @@
+"""A clock, a budget and clients over a transport, for the tests of the REST client."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from requests.adapters import BaseAdapter
+
+from marketo_assets.marketo.client import MarketoClient
+from marketo_assets.marketo.clock import VirtualClock
+from marketo_assets.marketo.limits import ApiBudget, ApiLimits
+
+NOON = datetime(2026, 3, 4, 18, 0, tzinfo=UTC).timestamp()
+BASE_URL = "http://127.0.0.1:1"
+
+NewClient = Callable[[BaseAdapter], MarketoClient]
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """Noon in Chicago on an ordinary day."""
+    return VirtualClock(NOON)
+
+
+@pytest.fixture
+def budget(tmp_path: Path, clock: VirtualClock) -> Iterator[ApiBudget]:
+    made = ApiBudget(tmp_path / "state", ApiLimits(), clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def new_client(budget: ApiBudget, clock: VirtualClock) -> Iterator[NewClient]:
+    made: list[MarketoClient] = []
+
+    def new(transport: BaseAdapter) -> MarketoClient:
+        made.append(
+            MarketoClient(
+                "http://127.0.0.1:1", "local-client", "local-secret", budget, clock=clock, transport=transport
+            )
+        )
+        return made[-1]
+
+    yield new
+    for client in made:
+        client.close()

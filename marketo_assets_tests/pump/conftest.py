@@ -1,0 +1,221 @@
+"""A pump of a few columns over the shared Snowflake and S3 and an emulator of its own, driven through Dagster."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster_aws.s3 import S3Resource
+from mypy_boto3_s3.service_resource import Bucket as S3Bucket
+
+from marketo_assets.build import build_defs
+from marketo_assets.marketo.client import MarketoClient
+from marketo_assets.marketo.clock import VirtualClock
+from marketo_assets.marketo.limits import ApiBudget, ApiLimits, lead_write_lock
+from marketo_assets.pump.files import Bucket
+from marketo_assets.sandbox.marketo import Emulator, EmulatorTransport
+from marketo_assets.settings import Settings
+from marketo_assets.warehouse.session import Row, Warehouse
+
+PUMP = """
+pumps:
+  contacts:
+    source: {{table: {table}, key: email_address, updated_at: last_changed}}
+    duplicates: {duplicates}
+    max_rows_per_file: {rows_per_file}
+    mapping:
+      email_address: email
+      first_name: "[CDB] First Name"
+      company_name: {{to: "[CDB] Company Name", when_null: clear}}
+      pql_list_stages: {{to: "[PQL] Stage names activated by namespace", when_too_long: truncate}}
+      gitlab_dotcom_user_id: "[CDB] GitLab.com User ID"
+      is_paid_tier: "[CDB] Is Paid Tier"
+      customer_db_created_date: "[CDB] Customer DB Created Date"
+      gitlab_dotcom_last_login_date: "[CDB] GitLab.com Last Login Date"
+"""
+
+TABLE = """
+create table {table} (
+    EMAIL_ADDRESS varchar, FIRST_NAME varchar, COMPANY_NAME varchar, PQL_LIST_STAGES varchar,
+    GITLAB_DOTCOM_USER_ID number(38, 0), IS_PAID_TIER boolean, CUSTOMER_DB_CREATED_DATE date,
+    GITLAB_DOTCOM_LAST_LOGIN_DATE timestamp_ntz, LAST_CHANGED timestamp_ntz, NOT_MAPPED varchar
+)
+"""
+
+
+@dataclass(frozen=True)
+class EmulatedMarketo:
+    """Stands where MarketoResource does; but for the wire all is as in production: the emulator answers in process."""
+
+    emulator: Emulator
+    clock: VirtualClock
+    state_dir: Path
+    concurrent_calls: int = 10
+
+    @contextmanager
+    def client(self) -> Iterator[MarketoClient]:
+        options = self.emulator.options
+        with closing(ApiBudget(self.state_dir, ApiLimits(), self.clock)) as budget:
+            yield MarketoClient(
+                "http://127.0.0.1",
+                options.client_id,
+                options.client_secret,
+                budget,
+                clock=self.clock,
+                transport=EmulatorTransport(self.emulator),
+            )
+
+    @contextmanager
+    def lead_writes(self) -> Iterator[None]:
+        with lead_write_lock(self.state_dir, self.clock):
+            yield
+
+
+@dataclass
+class PumpWorld:
+    """What a person at the keyboard has: a contact table, a bucket, a Marketo and Dagster."""
+
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+    warehouse: Warehouse
+    table: str
+    s3: S3Bucket
+    bucket: Bucket
+    emulator: Emulator
+    clock: VirtualClock
+    settings: Settings
+    runs: list[dg.ExecuteInProcessResult] = field(default_factory=list)
+
+    def contacts(self, *rows: Mapping[str, Any]) -> None:
+        """Put contacts into the source table."""
+        for row in rows:
+            columns = ", ".join(row)
+            values = ", ".join(f"%({name})s" for name in row)
+            self.warehouse.execute(f"insert into {self.table} ({columns}) select {values}", **row)
+
+    def drop(self, *, retry_refused: bool = False) -> dict[str, Any]:
+        """Materialize contacts/drop; returns its metadata."""
+        result = self._materialize(["contacts", "drop"], run_config={"ops": {"contacts__drop": {"config": {"retry_refused": retry_refused}}}})
+        assert result.success
+        return self.metadata(result)
+
+    def put(self, path: str, content: bytes, metadata: Mapping[str, str] | None = None) -> None:
+        """Put a file on S3 that nobody announced."""
+        self.s3.put_object(Key=f"{self.bucket.prefix}{path}", Body=content, Metadata=dict(metadata or {}))
+
+    def new_partitions(self) -> Sequence[str]:
+        """One tick of the files' sensor: the partitions it asks runs for."""
+        sensor = self.definitions.resolve_sensor_def("contacts_files_sensor")
+        with dg.build_sensor_context(instance=self.instance, resources={"s3": S3Resource()}) as context:
+            result: Any = sensor(context)
+        for request in result.dynamic_partitions_requests:
+            self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+        return [str(request.partition_key) for request in result.run_requests or []]
+
+    def leads(self, partition: str) -> dg.ExecuteInProcessResult:
+        """Run contacts/leads for one file."""
+        return self._materialize(["contacts", "leads"], partition_key=partition)
+
+    def sync(self) -> list[dg.ExecuteInProcessResult]:
+        """What the sensor and the daemon would do: a tick, and its runs one after the other."""
+        return [self.leads(partition) for partition in self.new_partitions()]
+
+    def sync_one(self, content: bytes, path: str = "file.csv", metadata: Mapping[str, str] | None = None) -> dg.ExecuteInProcessResult:
+        """Put one file and run it."""
+        self.put(path, content, metadata)
+        (result,) = self.sync()
+        return result
+
+    def _materialize(self, key: list[str], **arguments: Any) -> dg.ExecuteInProcessResult:
+        result = self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            asset_selection=[dg.AssetKey(key)],
+            instance=self.instance,
+            raise_on_error=False,
+            **arguments,
+        )
+        self.runs.append(result)
+        return result
+
+    @staticmethod
+    def metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+        """Metadata of the one materialization of a run."""
+        (event,) = result.get_asset_materialization_events()
+        return {name: value.value for name, value in event.materialization.metadata.items()}
+
+    @staticmethod
+    def failure(result: dg.ExecuteInProcessResult) -> str:
+        """What the failed run tells a person."""
+        assert not result.success
+        (event,) = result.get_step_failure_events()
+        error = event.step_failure_data.error
+        texts = []
+        while error is not None:
+            texts.append(error.message)
+            error = error.cause
+        user = event.step_failure_data.user_failure_data
+        return "\n".join([*texts, user.description or "" if user else ""])
+
+    def results(self) -> list[Row]:
+        """The ledger: every row of every file."""
+        return self.warehouse.rows("select file, row_number, status, code, reason, lead_id from LEAD_SYNC_RESULTS order by file, version, row_number")
+
+    def files(self) -> list[Row]:
+        """The ledger: every file."""
+        return self.warehouse.rows("select file, version, state, origin, row_count, reason from PUMP_FILES order by opened_at, file")
+
+    def statuses(self) -> list[tuple[int, str, str | None]]:
+        """The ledger of a world with one file: row number, status, code."""
+        return [(row["row_number"], row["status"], row["code"]) for row in self.results()]
+
+
+@pytest.fixture
+def make_world(
+    warehouse_env: dict[str, str],
+    warehouse: Warehouse,
+    source_schema: str,
+    s3_env: dict[str, str],
+    s3_bucket: S3Bucket,
+    marketo: Emulator,
+    marketo_clock: VirtualClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Any]:
+    """Build a world; keyword arguments change its marketo.yaml."""
+    with dg.instance_for_test() as instance:
+
+        def make(*, duplicates: str = "latest_updated", rows_per_file: int = 1000, config: str | None = None) -> PumpWorld:
+            table = f"{source_schema}.CONTACTS"
+            warehouse.execute(TABLE.format(table=table))
+            path = tmp_path / "marketo.yaml"
+            path.write_text(config or PUMP.format(table=table, duplicates=duplicates, rows_per_file=rows_per_file))
+            env = {
+                **warehouse_env,
+                **s3_env,
+                "MARKETO_BASE_URL": "http://127.0.0.1",
+                "MARKETO_CLIENT_ID": "id",
+                "MARKETO_CLIENT_SECRET": "secret",
+                "MARKETO_ASSETS_CONFIG": str(path),
+                "DAGSTER_HOME": str(tmp_path),
+            }
+            for name, value in env.items():
+                monkeypatch.setenv(name, value)
+            settings = Settings.from_env(env)
+            emulated = EmulatedMarketo(marketo, marketo_clock, tmp_path / "api")
+            definitions = build_defs(settings, resources={"marketo": emulated})
+            bucket = Bucket(S3Resource().get_client(), settings.bucket, f"{settings.prefix}/contacts/")
+            return PumpWorld(
+                definitions, instance, warehouse, table, s3_bucket, bucket,
+                marketo, marketo_clock, settings,
+            )
+
+        yield make
+
+
+@pytest.fixture
+def world(make_world: Any) -> PumpWorld:
+    """The world as marketo.yaml's defaults make it."""
+    made: PumpWorld = make_world()
+    return made

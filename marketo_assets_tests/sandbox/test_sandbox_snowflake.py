@@ -1,0 +1,84 @@
+"""Guards against a local Snowflake that forgets, keeps processes apart, grows with use, or makes dates of nulls."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fakesnow.instance import FakeSnow
+
+from marketo_assets.sandbox import processes, snowflake
+from marketo_assets.sandbox.contacts import open_warehouse
+from marketo_assets.warehouse.session import Warehouse
+
+READ_AND_ADD = """
+import os
+from marketo_assets.sandbox.contacts import open_warehouse
+with open_warehouse(os.environ) as warehouse:
+    assert warehouse.rows("select n from shared") == [{"n": 1}]
+    warehouse.execute("insert into shared values (2)")
+"""
+
+
+def test_what_was_written_is_there_after_kill_9_also_in_a_database_nobody_logs_in_to(tmp_path: Path) -> None:
+    databases = {"MINE": ["MARKETO"], "SOURCE": ["PUMPS"]}
+
+    def start() -> processes.Server:
+        server = processes.snowflake_server(tmp_path / "databases", tmp_path / "log", databases)
+        server.wait_until_ready()
+        return server
+
+    def login(server: processes.Server) -> dict[str, str]:
+        return processes.snowflake_environment(server.port, "MINE", "MARKETO")
+
+    server = start()
+    with open_warehouse(login(server)) as warehouse:
+        warehouse.execute("create table kept (n int)")
+        warehouse.execute("insert into kept values (1)")
+        warehouse.execute("create table SOURCE.PUMPS.kept as select 2 as n")
+        with warehouse.transaction():
+            warehouse.execute("insert into kept values (3)")
+    os.kill(server.pid, signal.SIGKILL)
+    server.stop()
+    server = start()
+    try:
+        with open_warehouse(login(server)) as warehouse:
+            assert warehouse.rows("select n from kept order by n") == [{"n": 1}, {"n": 3}]
+            assert warehouse.rows("select n from SOURCE.PUMPS.kept") == [{"n": 2}]
+    finally:
+        server.stop()
+
+
+def test_processes_share_one_database(warehouse: Warehouse, warehouse_env: dict[str, str]) -> None:
+    warehouse.execute("create table shared (n int)")
+    warehouse.execute("insert into shared values (1)")
+    subprocess.run([sys.executable, "-c", READ_AND_ADD], env=os.environ | warehouse_env, check=True, timeout=60)
+    assert warehouse.rows("select n from shared order by n") == [{"n": 1}, {"n": 2}]
+
+
+def test_only_the_newest_results_are_kept() -> None:
+    instance = FakeSnow()
+    instance.results_cache = snowflake.RecentResults()
+    cursor = instance.connect("SPACE", "ROOM").cursor()
+    for number in range(3 * snowflake.RESULTS_KEPT):
+        assert cursor.execute(f"select {number}").fetchall() == [(number,)]
+    assert len(instance.results_cache) == snowflake.RESULTS_KEPT
+
+
+def test_null_timestamps_are_read_as_null_and_not_as_1970(warehouse: Warehouse) -> None:
+    warehouse.execute("create table times (n int, plain timestamp_ntz, zoned timestamp_tz)")
+    warehouse.execute("insert into times values (1, null, null)")
+    warehouse.execute("insert into times values (2, '2020-01-02 03:04:05.123456', '2020-01-02 03:04:05+02:00')")
+    expected = [
+        {"plain": None, "zoned": None},
+        {
+            "plain": datetime(2020, 1, 2, 3, 4, 5, 123456),  # noqa: DTZ001 - TIMESTAMP_NTZ has no zone
+            "zoned": datetime(2020, 1, 2, 1, 4, 5, tzinfo=UTC),
+        },
+    ]
+    query = "select plain, zoned from times"
+    assert warehouse.rows(f"{query} order by n") == expected
+    assert [row["plain"] is None for row in warehouse.arrow(f"{query} order by n").to_pylist()] == [True, False]
+    assert warehouse.rows(f"{query} where n > 2") == []
