@@ -34,7 +34,7 @@ lock: $(READY) ## make requirements.lock anew from pyproject.toml
 
 clean: ## remove .venv and everything made here
 	rm -rf .venv .demo .sandbox build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .tmp_dagster_home_*
-	find marketo_assets marketo_assets_tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is newer than what it was made from exactly when the environment is up to date.
 $(READY): requirements.lock pyproject.toml

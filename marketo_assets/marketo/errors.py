@@ -41,7 +41,7 @@ class MarketoError(Exception):
 
     def __str__(self) -> str:
         request = f" (request {self.request_id})" if self.request_id else ""
-        return f"{self.endpoint}: {self.code}: {self.message}{request}. {self.rule.advice}"
+        return f"{self.endpoint}: {self.code}: {self.message}{request}. {self.rule.advice}."
 
     @property
     def rule(self) -> "Rule":

@@ -15,6 +15,9 @@ import uvicorn
 from fakesnow.arrow import timestamp_to_sf_struct as _without_nulls
 from fakesnow.server import app, sessions, shared_fs
 
+from marketo_assets.marketo.clock import SystemClock
+from marketo_assets.sandbox.abandoned import RollBackAbandoned
+
 RESULTS_KEPT = 8
 GRACE_SECONDS = 3
 
@@ -47,7 +50,8 @@ def serve(
         for schema in schemas:
             shared_fs.connect(database, schema).close()
     # Logging is left as it is: fakesnow reports what it could not translate through it, and the parent keeps the file.
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
+    served = RollBackAbandoned(app, sessions, SystemClock())
+    config = uvicorn.Config(served, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
     ready()  # the socket listens: what comes in before the server's loop runs is answered by it
     try:
         uvicorn.Server(config).run(sockets=[listener])

@@ -81,7 +81,7 @@ def test_values_are_cut_out_of_messages(message: str, kept: str) -> None:
 def test_an_error_says_what_was_asked_what_came_and_what_to_do() -> None:
     assert str(error_for("610", "Requested resource not found", "/rest/v1/x.json", "a1#b2", now=0)) == (
         "/rest/v1/x.json: 610: Requested resource not found (request a1#b2). Sending it again cannot help: "
-        "the request, the permissions of the API user or the instance has to change"
+        "the request, the permissions of the API user or the instance has to change."
     )
 
 

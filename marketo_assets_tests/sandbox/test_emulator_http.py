@@ -59,7 +59,7 @@ def test_an_update_that_overlaps_a_delete_finds_no_lead() -> None:
     emulator.handle(write)
     pending = emulator.begin(write)
     emulator.handle(Request("POST", "/rest/v1/leads/delete.json", "id=1", headers))
-    assert codes(orjson.loads(pending.finish().body)["result"]) == ["1004"]
+    assert codes(orjson.loads(emulator.finish(pending).body)["result"]) == ["1004"]
     emulator.close()
 
 

@@ -41,12 +41,10 @@ def test_the_11th_call_in_flight_is_615_and_an_ended_one_makes_room() -> None:
     emulator = Emulator(EmulatorOptions(concurrency=10), VirtualClock(START))
     token = _token(emulator)
     pending = [_begin(emulator, token) for _ in range(10)]
-    refused = _begin(emulator, token).finish()
-    assert b'"615"' in refused.body
-    pending.pop().finish()
-    assert b'"success":true' in _begin(emulator, token).finish().body
-    for call in pending:
-        assert b'"success":true' in call.finish().body
+    assert b'"615"' in emulator.finish(_begin(emulator, token)).body
+    emulator.finish(pending.pop())
+    pending.append(_begin(emulator, token))
+    assert all(b'"success":true' in emulator.finish(call).body for call in pending)
     emulator.close()
 
 

@@ -94,7 +94,7 @@ def test_only_marketo_starts_marketo_alone_with_the_limits_given(tmp_path: Path)
         assert lead_count(env) == 0
         with pytest.raises(KeyError):  # no result: the third call within the minute
             lead_count(env)
-        assert [file.name for file in (tmp_path / "state" / "logs").iterdir()] == ["marketo.log"]
+        assert [file.name for file in (tmp_path / "state" / "logs").glob("*.log")] == ["marketo.log"]
 
 
 @pytest.mark.parametrize(

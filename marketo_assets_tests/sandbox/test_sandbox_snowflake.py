@@ -1,5 +1,6 @@
 """Guards against a local Snowflake that forgets, keeps processes apart, grows with use, or makes dates of nulls."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -8,8 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fakesnow.instance import FakeSnow
+from starlette.types import Message, Receive, Scope, Send
 
-from marketo_assets.sandbox import processes, snowflake
+from marketo_assets.marketo.clock import VirtualClock
+from marketo_assets.sandbox import abandoned, processes, snowflake
 from marketo_assets.sandbox.contacts import open_warehouse
 from marketo_assets.warehouse.session import Warehouse
 
@@ -82,3 +85,41 @@ def test_null_timestamps_are_read_as_null_and_not_as_1970(warehouse: Warehouse) 
     assert warehouse.rows(f"{query} order by n") == expected
     assert [row["plain"] is None for row in warehouse.arrow(f"{query} order by n").to_pylist()] == [True, False]
     assert warehouse.rows(f"{query} where n > 2") == []
+
+
+def test_rows_held_by_a_killed_client_are_free_again_and_a_slow_statement_is_not_ended() -> None:
+    clock = VirtualClock(0.0)
+    instance = FakeSnow()
+    sessions = {name: instance.connect("SPACE", "ROOM") for name in ("killed", "slow", "idle", "other")}
+    for table in ("held", "slowly"):
+        sessions["other"].cursor().execute(f"create table {table} as select 1 as n")
+    for name, table in (("killed", "held"), ("slow", "slowly")):
+        sessions[name].cursor().execute("begin")
+        sessions[name].cursor().execute(f"delete from {table}")
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if b"slow" in dict(scope["headers"])[b"authorization"]:
+            clock.advance(2 * abandoned.IDLE_SECONDS)
+            await ask("other")
+
+    served = abandoned.RollBackAbandoned(answer, sessions, clock)
+
+    async def ask(session: str) -> None:
+        header = (b"authorization", f'Snowflake Token="{session}"'.encode())
+        await served({"type": "http", "headers": [header]}, no_message, no_answer)
+
+    asyncio.run(ask("killed"))
+    asyncio.run(ask("idle"))
+    asyncio.run(ask("other"))
+    assert set(sessions) == {"killed", "slow", "idle", "other"}
+    asyncio.run(ask("slow"))
+    assert set(sessions) == {"slow", "idle", "other"}
+    assert sessions["other"].cursor().execute("delete from held").rowcount == 1
+
+
+async def no_message() -> Message:
+    raise AssertionError
+
+
+async def no_answer(message: Message) -> None:
+    raise AssertionError

@@ -6,6 +6,7 @@ checked and matches decided, and an end, where its work is done; between the two
 
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from marketo_assets.marketo.clock import Clock
@@ -13,7 +14,7 @@ from marketo_assets.sandbox.marketo.activities import expand
 from marketo_assets.sandbox.marketo.faults import ERROR_TEXTS, Fault, FaultPlan
 from marketo_assets.sandbox.marketo.fill import fill_leads
 from marketo_assets.sandbox.marketo.identity import TOKEN_PATH, Identity
-from marketo_assets.sandbox.marketo.instance import open_instance, pad, show_lead
+from marketo_assets.sandbox.marketo.instance import open_instance, show_lead
 from marketo_assets.sandbox.marketo.limits import UNCOUNTED_CODES, Limits
 from marketo_assets.sandbox.marketo.options import MAX_BODY_BYTES, MAX_ROWS, MAX_URI_BYTES, EmulatorOptions
 from marketo_assets.sandbox.marketo.routes import Route, Router, build_routes
@@ -35,25 +36,20 @@ from marketo_assets.sandbox.marketo.wire import (
 _BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
+@dataclass(eq=False, slots=True)
 class PendingCall:
-    """A call between its beginning and its end."""
+    """A call between its beginning and its end. Made by Emulator.begin alone."""
 
-    def __init__(self, emulator: "Emulator", request: Request, delay: float, fault: Fault | None = None) -> None:
-        """Made by Emulator.begin alone."""
-        self._emulator = emulator
-        self.request = request
-        self.delay = delay
-        """Seconds to let pass before `finish`."""
-        self.fault = fault
-        self.reply: Reply | None = None
-        """Known already where the call was refused on arrival."""
-        self.route: Route | None = None
-        self.call: Call | None = None
-        self.in_flight = False
-
-    def finish(self) -> Reply:
-        """Do the call's work and answer. Once only."""
-        return self._emulator.finish(self)
+    request: Request
+    request_id: str
+    delay: float
+    """Seconds to let pass before the end."""
+    fault: Fault | None = None
+    reply: Reply | None = None
+    """Known already where the call was refused on arrival."""
+    route: Route | None = None
+    call: Call | None = None
+    in_flight: bool = False
 
 
 class Emulator:
@@ -78,7 +74,7 @@ class Emulator:
         pending = self.begin(request)
         if pending.delay:
             self.clock.sleep(pending.delay)
-        return pending.finish()
+        return self.finish(pending)
 
     def begin(self, request: Request) -> PendingCall:
         """A request arrives: sizes, token, limits, faults, matches."""
@@ -86,22 +82,13 @@ class Emulator:
             self._finish_late()
             self._requests += 1
             request_id = f"{self._requests & 0xFFFFF:x}#{int(self.clock.now() * 1000):x}"
-            latency = self.options.latency_ms / 1000
+            pending = PendingCall(request, request_id, self.options.latency_ms / 1000)
             if len(request.path) + len(request.query) > MAX_URI_BYTES:
-                return self._refused(request, latency, _plain(414, "URI Too Long"))
-            if len(request.body) > MAX_BODY_BYTES:
-                return self._refused(request, latency, _plain(413, "Request Entity Too Large"))
-            parameters = read_parameters(request)
-            method = _method(request, parameters)
-            fault = self._faults.pick(method, request.path)
-            if fault is not None and fault.kind == "expired_token":
-                self._identity.expire(request)
-            pending = PendingCall(self, request, latency + (fault.seconds if fault is not None else 0.0), fault)
-            if request.path != TOKEN_PATH:
-                try:
-                    self._let_in(pending, method, parameters, request_id)
-                except ApiError as error:
-                    pending.reply = self._error(request, request_id, error)
+                pending.reply = _plain(414, "URI Too Long")
+            elif len(request.body) > MAX_BODY_BYTES:
+                pending.reply = _plain(413, "Request Entity Too Large")
+            else:
+                self._route(pending)
             return pending
 
     def finish(self, pending: PendingCall) -> Reply:
@@ -154,7 +141,6 @@ class Emulator:
             stored = list(self._instance.store.all_leads())
         names = list(fields) if fields is not None else [field.name for field in self._instance.fields.fields]
         for lead in stored:
-            pad(self._instance, [lead])
             shown = show_lead(self._instance, lead, names)
             yield shown if fields is not None else {name: value for name, value in shown.items() if value is not None}
 
@@ -184,7 +170,22 @@ class Emulator:
             self._late.clear()
             self._instance.store.close()
 
-    def _let_in(self, pending: PendingCall, method: str, parameters: dict[str, list[str]], request_id: str) -> None:
+    def _route(self, pending: PendingCall) -> None:
+        request = pending.request
+        parameters = read_parameters(request)
+        method = _method(request, parameters)
+        pending.fault = self._faults.pick(method, request.path)
+        if pending.fault is not None:
+            pending.delay += pending.fault.seconds
+            if pending.fault.kind == "expired_token":
+                self._identity.expire(request)
+        if request.path != TOKEN_PATH:
+            try:
+                self._let_in(pending, method, parameters)
+            except ApiError as error:
+                pending.reply = self._failed(pending, error)
+
+    def _let_in(self, pending: PendingCall, method: str, parameters: dict[str, list[str]]) -> None:
         request = pending.request
         self._identity.check(request, parameters)
         found = self._router.find(method, request.path)
@@ -197,7 +198,7 @@ class Emulator:
         if request.body and not is_json(request) and not (is_form(request) and method != request.method):
             raise ApiError("612", "Invalid Content Type")
         pending.route, path_values = found
-        pending.call = Call(request, request_id, self.options.api_user, path_values, parameters, MAX_ROWS)
+        pending.call = Call(request, pending.request_id, self.options.api_user, path_values, parameters, MAX_ROWS)
         if pending.route.arrive is not None and not _is_answered_early(pending.fault):
             pending.call.plan = pending.route.arrive(pending.call)
 
@@ -208,25 +209,19 @@ class Emulator:
             with self._instance.store.transaction():
                 answer: Answer = pending.route.handler(pending.call)
         except ApiError as error:
-            return self._error(pending.request, pending.call.request_id, error)
-        return _json(success_body(pending.call.request_id, answer))
+            return self._failed(pending, error)
+        return _json(success_body(pending.request_id, answer))
 
     def _fault_reply(self, pending: PendingCall) -> Reply:
         fault = pending.fault
         if fault is None or fault.kind == "http_502":
             return Reply(502, {"Content-Type": "text/html"}, _BAD_GATEWAY)
         code = fault.code or ""
-        request_id = f"{self._requests & 0xFFFFF:x}#{int(self.clock.now() * 1000):x}"
-        return self._error(pending.request, request_id, ApiError(code, fault.message or ERROR_TEXTS.get(code, "Fault")))
+        return self._failed(pending, ApiError(code, fault.message or ERROR_TEXTS.get(code, "Fault")))
 
-    def _refused(self, request: Request, delay: float, reply: Reply) -> PendingCall:
-        pending = PendingCall(self, request, delay)
-        pending.reply = reply
-        return pending
-
-    def _error(self, _request: Request, request_id: str, error: ApiError) -> Reply:
+    def _failed(self, pending: PendingCall, error: ApiError) -> Reply:
         self._usage.count_error(error.code)
-        return _json(error_body(request_id, error.code, error.message))
+        return _json(error_body(pending.request_id, error.code, error.message))
 
     def _finish_late(self) -> None:
         now = self.clock.monotonic()

@@ -5,6 +5,7 @@ The field rows themselves are data (standard_fields.py, custom_fields.py); singl
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from marketo_assets.sandbox.marketo.custom_fields import CUSTOM_FIELDS
@@ -58,6 +59,8 @@ class RowLayout:
     """
 
     positions: tuple[int, ...]
+    pick: Callable[[list[Any]], tuple[Any, ...]]
+    """The values at `positions` of a stored lead."""
     slots: dict[str, int]
     strings: tuple[tuple[int, int], ...]
     """Slot and length."""
@@ -91,7 +94,7 @@ class FieldTable:
 
     def __init__(self, stored_names: Sequence[str]) -> None:
         """`stored_names`: the order in which the state file already keeps values; newer fields come after."""
-        known = {field.name: field for field in known_fields()}
+        known = {field.name: field for field in sorted(known_fields(), key=_storage_rank)}
         missing = [name for name in stored_names if name not in known]
         if missing:
             raise ValueError(f"the state holds lead fields this version does not know: {', '.join(missing)}")
@@ -141,6 +144,7 @@ class FieldTable:
         readers = tuple(self._readers[position] for position in positions)
         return RowLayout(
             positions=positions,
+            pick=itemgetter(*positions) if len(positions) > 1 else lambda values: tuple(values[p] for p in positions),
             slots={key: slot for slot, key in enumerate(known)},
             strings=strings,
             booleans=booleans,
@@ -149,6 +153,13 @@ class FieldTable:
             problem=problem,
             unknown_field=unknown is not None,
         )
+
+
+def _storage_rank(field: Field) -> int:
+    """Fields that are hardly ever null come first: a lead is stored up to its last value."""
+    if field.data_type == "boolean" or field.name in DEFAULT_FIELDS or field.name in SEARCHABLE_STANDARD:
+        return 0
+    return 1 if field.custom else 2
 
 
 def _layout_problem(unknown: str | None, fields: Sequence[Field]) -> RowProblem | None:

@@ -15,7 +15,6 @@ from marketo_assets.sandbox.marketo.options import MAX_ROWS, EmulatorOptions
 from marketo_assets.sandbox.marketo.store import Store, StoredLead
 from marketo_assets.sandbox.marketo.wire import ApiError, Call, stamp
 
-
 _ID = re.compile(r"\d{1,15}", re.ASCII)
 
 
@@ -38,6 +37,7 @@ def open_instance(options: EmulatorOptions, clock: Clock) -> Instance:
     store = Store(options.state)
     stored_order = store.meta("field_order")
     fields = FieldTable(orjson.loads(stored_order) if stored_order else [])
+    store.blank = fields.blank
     store.set_meta("field_order", orjson.dumps([field.name for field in fields.fields]).decode())
     return Instance(store, fields, options, clock)
 
@@ -62,13 +62,6 @@ def full_name(instance: Instance, lead: StoredLead) -> str | None:
     """First and last name; None where both are empty."""
     parts = (lead.values[instance.fields.position[name]] for name in ("firstName", "lastName"))
     return " ".join(part for part in parts if part) or None
-
-
-def pad(instance: Instance, leads: Iterable[StoredLead]) -> None:
-    """Give leads stored by an older version their places for newer fields."""
-    blank = instance.fields.blank
-    for lead in leads:
-        lead.values.extend(blank[len(lead.values) :])
 
 
 def asked_fields(instance: Instance, call: Call, default: Iterable[str]) -> list[str]:

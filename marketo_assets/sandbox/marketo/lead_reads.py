@@ -12,7 +12,6 @@ from marketo_assets.sandbox.marketo.fields import (
 from marketo_assets.sandbox.marketo.instance import (
     Instance,
     asked_fields,
-    pad,
     page_size,
     searchable_field,
     show_lead,
@@ -20,7 +19,6 @@ from marketo_assets.sandbox.marketo.instance import (
 from marketo_assets.sandbox.marketo.options import MAX_MATCHES, MAX_ROWS
 from marketo_assets.sandbox.marketo.paging import make_token, read_token
 from marketo_assets.sandbox.marketo.wire import Answer, ApiError, Call
-
 
 _LARGEST_KEY = 2**53
 
@@ -71,7 +69,6 @@ class LeadReads:
 def show_leads(instance: Instance, lead_ids: list[int], names: list[str]) -> list[dict[str, Any]]:
     """The leads that exist among these ids, ascending, with the named fields."""
     leads = instance.store.leads(lead_ids)
-    pad(instance, leads.values())
     return [show_lead(instance, lead, names) for lead in leads.values()]
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from marketo_assets.sandbox.marketo import activities
-from marketo_assets.sandbox.marketo.instance import Instance, asked_lead_ids, full_name, lead_id, pad
+from marketo_assets.sandbox.marketo.instance import Instance, asked_lead_ids, full_name, lead_id
 from marketo_assets.sandbox.marketo.options import MAX_LOSERS
 from marketo_assets.sandbox.marketo.store import StoredLead
 from marketo_assets.sandbox.marketo.wire import Answer, ApiError, Call, RowProblem
@@ -22,16 +22,15 @@ class LeadRemoval:
         """POST leads/delete.json, DELETE leads.json: each id is deleted or skipped (1004)."""
         ids = asked_lead_ids(call)
         leads = self._instance.store.leads(ids)
-        pad(self._instance, leads.values())
         result: list[dict[str, Any]] = []
         events = []
-        for lead_id in ids:
-            lead = leads.pop(lead_id, None)
+        for number in ids:
+            lead = leads.pop(number, None)
             if lead is None:
-                result.append(NOT_FOUND.row(lead_id))
+                result.append(NOT_FOUND.row(number))
                 continue
-            events.append(activities.deleted(lead_id, full_name(self._instance, lead)))
-            result.append({"id": lead_id, "status": "deleted"})
+            events.append(activities.deleted(number, full_name(self._instance, lead)))
+            result.append({"id": number, "status": "deleted"})
         self._instance.store.delete_leads([event[0] for event in events])
         self._instance.store.add_activities(self._instance.now(), events)
         return Answer(result)
@@ -52,9 +51,8 @@ class LeadRemoval:
         leads = store.leads([winner_id, *loser_ids])
         if len(leads) != 1 + len(loser_ids):
             raise ApiError("1004", "Lead not found")
-        pad(self._instance, leads.values())
         winner = leads[winner_id]
-        events = self._take_values(winner, [leads[lead_id] for lead_id in loser_ids], call.request_id)
+        events = self._take_values(winner, [leads[loser_id] for loser_id in loser_ids], call.request_id)
         events.append(activities.merged(winner_id, loser_ids, winner_changed=bool(events)))
         for loser_id in loser_ids:
             store.hand_over(loser_id, winner_id)
@@ -79,7 +77,6 @@ class LeadRemoval:
         names = self._instance.options.partitions
         ids = [lead_id(row.get("id")) for row in rows]
         leads = self._instance.store.leads(ids)
-        pad(self._instance, leads.values())
         result = []
         for number, row in zip(ids, rows, strict=True):
             lead, name = leads.get(number), row.get("partitionName")

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from marketo_assets.sandbox.marketo import activities
 from marketo_assets.sandbox.marketo.fields import Field, RowLayout
-from marketo_assets.sandbox.marketo.instance import Instance, pad, searchable_field
+from marketo_assets.sandbox.marketo.instance import Instance, searchable_field
 from marketo_assets.sandbox.marketo.lead_reads import find_leads, lookup_key
 from marketo_assets.sandbox.marketo.store import StoredLead
 from marketo_assets.sandbox.marketo.values import BadValueError
@@ -50,6 +50,7 @@ class SyncPlan:
 class _Writes:
     """What is to be stored when all rows are done."""
 
+    now: int
     new: list[StoredLead]
     updated: dict[int, StoredLead] = field(default_factory=dict)
     new_emails: dict[int, StoredLead] = field(default_factory=dict)
@@ -83,9 +84,8 @@ class LeadSync:
         instance = self._instance
         now = instance.now()
         known = instance.store.leads([row.lead_id for row in plan.rows if row.lead_id is not None])
-        pad(instance, known.values())
-        writes = _Writes(self._blank_leads(plan, now))
-        result = [self._write_row(row, plan, known, writes, call.request_id, now) for row in plan.rows]
+        writes = _Writes(now, self._blank_leads(plan, now))
+        result = [self._write_row(row, plan, known, writes, call) for row in plan.rows]
         if writes.new:
             instance.store.insert_leads(writes.new, self._email)
         if writes.updated:
@@ -162,7 +162,7 @@ class LeadSync:
         return leads
 
     def _write_row(
-        self, row: RowPlan, plan: SyncPlan, known: dict[int, StoredLead], writes: _Writes, request_id: str, now: int
+        self, row: RowPlan, plan: SyncPlan, known: dict[int, StoredLead], writes: _Writes, call: Call
     ) -> dict[str, Any]:
         if row.problem is not None or row.layout is None:
             return (row.problem or _NOT_FOUND).row()
@@ -172,29 +172,28 @@ class LeadSync:
         if row.creates:
             for position, value in zip(row.layout.positions, row.values, strict=True):
                 lead.values[position] = value
-            writes.events.append(activities.new_lead(lead.id, request_id, METHOD))
+            writes.events.append(activities.new_lead(lead.id, call.request_id, METHOD))
             return {"id": lead.id, "status": "created"}
         if plan.partition_id is not None and lead.values[self._partition] != plan.partition_id:
             return RowProblem("1010", "Partition update not allowed").row()
-        self._update(lead, row, writes, request_id, now, stored=row.lead_id is not None)
+        self._update(lead, row.layout, row.values, writes, call, stored=row.lead_id is not None)
         return {"id": lead.id, "status": "updated"}
 
     def _update(
-        self, lead: StoredLead, row: RowPlan, writes: _Writes, request_id: str, now: int, *, stored: bool
+        self, lead: StoredLead, layout: RowLayout, values: list[Any], writes: _Writes, call: Call, *, stored: bool
     ) -> None:
-        positions = row.layout.positions if row.layout is not None else ()
-        old = [lead.values[position] for position in positions]
-        if old == row.values:
+        before = layout.pick(lead.values)
+        if before == tuple(values):
             return
-        differs = list(map(ne, old, row.values))
-        changed, new = list(compress(positions, differs)), list(compress(row.values, differs))
+        differs = list(map(ne, before, values))
+        changed, new = list(compress(layout.positions, differs)), list(compress(values, differs))
         for position, value in zip(changed, new, strict=True):
             lead.values[position] = value
-        lead.changed = now
+        lead.changed = writes.now
         if not self._instance.fields.standard.isdisjoint(changed):
-            lead.updated = now
-        old = list(compress(old, differs))
-        writes.events.append(activities.changed_values(lead.id, request_id, METHOD, changed, old, new))
+            lead.updated = writes.now
+        old = list(compress(before, differs))
+        writes.events.append(activities.changed_values(lead.id, call.request_id, METHOD, changed, old, new))
         if stored:
             writes.updated[lead.id] = lead
             if self._email in changed:

@@ -90,10 +90,10 @@ async def _serve_until(emulator: Emulator, port: int, ready: Callable[[int], Non
         max_field_size=_LONGEST_LINE,
         max_headers=_LONGEST_LINE,
     )
-    runner = web.ServerRunner(server)
+    runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, HOST, port, shutdown_timeout=1.0).start()
+        await web.TCPSite(runner, HOST, port).start()
         ready(runner.addresses[0][1])
         await stop.wait()
     finally:
@@ -107,7 +107,7 @@ async def _answer(emulator: Emulator, request: web.BaseRequest) -> web.StreamRes
     pending = emulator.begin(Request(request.method, path, query, headers, body))
     if pending.delay:
         await asyncio.sleep(pending.delay)
-    reply = pending.finish()
+    reply = emulator.finish(pending)
     if reply.fate == "reset":
         _reset(request)
         return web.Response()

@@ -83,6 +83,8 @@ class Store:
             self._database.execute(pragma)
         self._database.executescript(_SCHEMA)
         self._indexed: set[str] = set()
+        self.blank: tuple[Any, ...] = ()
+        """The values of a lead that has none: stored leads end at their last value and are filled up from it."""
         self.next_lead_id = int(self.meta("next_lead_id") or 1)
         last = self._database.execute("SELECT id + size FROM activity ORDER BY id DESC LIMIT 1").fetchone()
         self.next_activity_id: int = last[0] if last else 1
@@ -155,12 +157,12 @@ class Store:
             "WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
             (_json(lead_ids),),
         )
-        return {row[0]: _lead(row) for row in rows}
+        return {row[0]: self._lead(row) for row in rows}
 
     def all_leads(self) -> Iterator[StoredLead]:
         """Every lead, ascending by id."""
         for row in self._database.execute("SELECT id, created, updated, changed, doc FROM lead ORDER BY id"):
-            yield _lead(row)
+            yield self._lead(row)
 
     def lead_count(self) -> int:
         """How many leads there are."""
@@ -184,7 +186,7 @@ class Store:
                     lead.created,
                     lead.updated,
                     lead.changed,
-                    orjson.dumps(lead.values),
+                    _document(lead.values),
                 )
                 for lead in leads
             ),
@@ -194,7 +196,7 @@ class Store:
         """Store changed leads whose e-mail key stayed the same."""
         self._database.executemany(
             "UPDATE lead SET updated = ?, changed = ?, doc = ? WHERE id = ?",
-            ((lead.updated, lead.changed, orjson.dumps(lead.values), lead.id) for lead in leads),
+            ((lead.updated, lead.changed, _document(lead.values), lead.id) for lead in leads),
         )
 
     def set_email_keys(self, leads: Iterable[StoredLead], email_position: int) -> None:
@@ -209,6 +211,12 @@ class Store:
         keys = [(lead_id,) for lead_id in lead_ids]
         self._database.executemany("DELETE FROM list_member WHERE lead_id = ?", keys)
         self._database.executemany("DELETE FROM lead WHERE id = ?", keys)
+
+    def _lead(self, row: tuple[int, int, int, int, bytes]) -> StoredLead:
+        lead_id, created, updated, changed, document = row
+        values = orjson.loads(document)
+        values += self.blank[len(values) :]
+        return StoredLead(lead_id, created, updated, changed, values)
 
     # activities
 
@@ -296,9 +304,9 @@ class Store:
         return dict(rows.fetchall())
 
 
-def _lead(row: tuple[int, int, int, int, bytes]) -> StoredLead:
-    lead_id, created, updated, changed, document = row
-    return StoredLead(lead_id, created, updated, changed, orjson.loads(document))
+def _document(values: list[Any]) -> bytes:
+    """A JSON array without the nulls at its end: none of the stripped characters ends any other value."""
+    return orjson.dumps(values).rstrip(b"nul,]") + b"]"
 
 
 def _json(values: Iterable[Any]) -> str:

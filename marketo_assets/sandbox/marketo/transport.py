@@ -38,7 +38,7 @@ class EmulatorTransport(BaseAdapter):
             raise requests.exceptions.ReadTimeout(f"Read timed out. (read timeout={read_timeout})", request=request)
         if pending.delay:
             self._emulator.clock.sleep(pending.delay)
-        reply = pending.finish()
+        reply = self._emulator.finish(pending)
         if reply.fate == "reset":
             raise requests.exceptions.ConnectionError("Connection aborted: reset by peer", request=request)
         return build_response(request, reply)

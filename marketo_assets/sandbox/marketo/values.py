@@ -37,9 +37,12 @@ def make_reader(name: str, data_type: str, length: int | None) -> Callable[[Any]
     None and "" clear a field; a cleared boolean is false. It raises BadValueError with 1003 or 1001.
     """
     read: Callable[[Any, int | None], Any] = _READERS.get(data_type, _read_string)
+    is_plain: Callable[[Any], bool] = _PLAIN.get(data_type, _never)
     empty = False if data_type == "boolean" else None
 
     def read_value(value: Any) -> Any:
+        if is_plain(value):
+            return value
         if value is None or value == "":
             return empty
         if value.__class__ is dict or value.__class__ is list:
@@ -52,6 +55,49 @@ def make_reader(name: str, data_type: str, length: int | None) -> Callable[[Any]
             raise BadValueError(problem) from None
 
     return read_value
+
+
+def _never(_value: Any) -> bool:
+    return False
+
+
+def _is_plain_integer(value: Any) -> bool:
+    return value.__class__ is int and -_INT32 <= value < _INT32
+
+
+def _is_plain_text(value: Any) -> bool:
+    return value.__class__ is str and 0 < len(value) <= TEXT_BYTES // 4
+
+
+def _is_plain_date(value: Any) -> bool:
+    return value.__class__ is str and _is_date(value)
+
+
+@lru_cache(maxsize=50_000)
+def _is_date(text: str) -> bool:
+    if not _DATE.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_plain_datetime(value: Any) -> bool:
+    """Whether it is written as Marketo itself writes datetimes: the common case, and then there is nothing to do."""
+    try:
+        return (
+            value.__class__ is str
+            and len(value) == len("2024-01-31T23:59:59Z")
+            and value[19] == "Z"
+            and value[10] == "T"
+            and value[13] == ":"
+            and value[7] == "-"
+            and bool(datetime.fromisoformat(value))
+        )
+    except ValueError:
+        return False
 
 
 def _read_string(value: Any, length: int | None) -> str:
@@ -109,20 +155,14 @@ def _read_float(value: Any, _length: int | None) -> float:
     return number
 
 
-@lru_cache(maxsize=50_000)
-def _read_date(value: Any, _length: int | None) -> str:
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
-        raise ValueError
-    date.fromisoformat(value)
-    return value
+def _read_date(_value: Any, _length: int | None) -> str:
+    raise ValueError  # every good date is plain
 
 
 def _read_datetime(value: Any, _length: int | None) -> str:
     if not isinstance(value, str) or not _DATETIME.fullmatch(value):
         raise ValueError
     moment = datetime.fromisoformat(value)
-    if len(value) == len("2024-01-31T23:59:59Z") and value[-1] == "Z" and value[10] == "T":
-        return value
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
@@ -146,3 +186,13 @@ _READERS: Mapping[str, Callable[[Any, int | None], Any]] = {
     "date": _read_date,
     "datetime": _read_datetime,
 }
+
+_PLAIN: Mapping[str, Callable[[Any], bool]] = {
+    "text": _is_plain_text,
+    "integer": _is_plain_integer,
+    "score": _is_plain_integer,
+    "percent": _is_plain_integer,
+    "date": _is_plain_date,
+    "datetime": _is_plain_datetime,
+}
+"""Short cuts: whether a value is good as it is, by type."""

@@ -1,0 +1,271 @@
+"""`marketo-assets demo`: the whole pump on this machine, from contacts with real-world dirt to a table that adds up.
+
+Does not belong here: the pump, the stand-ins. The demo only starts them and looks, as a person would.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+import requests
+from dagster import DagsterRunStatus
+from dagster_graphql import DagsterGraphQLClient
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from marketo_assets.marketo.client import MarketoClient
+from marketo_assets.marketo.clock import SystemClock
+from marketo_assets.marketo.limits import ApiBudget, ApiLimits
+from marketo_assets.marketo.usage import calls_used_today
+from marketo_assets.sandbox import contacts
+from marketo_assets.sandbox.dagster_dev import START_SECONDS, dagster_server
+from marketo_assets.sandbox.processes import Sandbox, SandboxError, SandboxOptions, Server, stop_like_ctrl_c
+from marketo_assets.warehouse.session import Warehouse
+
+EXISTING_SHARE = 10
+"""One contact in so many is a lead already."""
+
+DUPLICATE_SHARE = 50
+"""One contact in so many is two or three leads."""
+
+_POLL_SECONDS = 0.5
+_FINISHED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
+
+
+class DemoError(click.ClickException):
+    """The demo did not end as it should."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the ledger says of one drop."""
+
+    exported: int
+    counts: dict[str, int]
+    codes: dict[str, int]
+    duplicates: int
+
+    @property
+    def settled(self) -> int:
+        """Rows that have ended."""
+        return sum(self.counts.values())
+
+
+@click.command()
+@click.option(
+    "--contacts", "count", type=click.IntRange(1), default=10_000, show_default=True, help="Size of the table."
+)
+@click.option("--exit", "exit_at_end", is_flag=True, help="End when the rows have arrived, instead of at Ctrl-C.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the Dagster UI; default: any free one.")
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".demo"),
+    show_default=True,
+    help="Folder of everything that outlives the demo; remove it to begin anew.",
+)
+def demo(*, count: int, exit_at_end: bool, port: int, state: Path) -> None:
+    """Run the pump from the local Snowflake through S3 to the local Marketo, in a real Dagster."""
+    console = Console()
+    stop_like_ctrl_c()
+    try:
+        with ExitStack() as stack:
+            _run(stack, console, count, state.resolve(), port, exit_at_end=exit_at_end)
+    except SandboxError as error:
+        raise DemoError(str(error)) from error
+    except KeyboardInterrupt:
+        console.print("Stopped; nothing is left running. `make demo` goes on where this ended.")
+
+
+def _run(stack: ExitStack, console: Console, count: int, state: Path, port: int, *, exit_at_end: bool) -> None:
+    with console.status("starting the local Snowflake, S3 and Marketo"):
+        sandbox = stack.enter_context(Sandbox(SandboxOptions(state)))
+    environment = {**sandbox.environment, "DAGSTER_HOME": str(_dagster_home(state))}
+    warehouse = stack.enter_context(contacts.open_warehouse(environment))
+    client = stack.enter_context(_marketo(environment, state))
+    if contacts.count_contacts(warehouse) != count:
+        _load(console, warehouse, client, count)
+    with console.status("starting Dagster: web server, daemon, code location"):
+        dagster = dagster_server(Path.cwd(), environment, state / "logs" / "dagster.log", port)
+        stack.callback(dagster.stop)
+        dagster.wait_until_ready(START_SECONDS)
+    console.print(f"Dagster runs at [bold]{dagster.url}[/bold]")
+    calls_before, started = calls_used_today(client), time.monotonic()
+    run_id = _launch_drop(dagster)
+    outcome = _watch(console, warehouse, dagster, run_id)
+    seconds = time.monotonic() - started
+    # Each reading of the usage counts as a call itself.
+    calls = calls_used_today(client) - calls_before - 1
+    console.print(_table(outcome, calls, seconds, dagster.url))
+    if outcome.settled != outcome.exported:
+        raise DemoError(f"{outcome.exported - outcome.settled} rows are not accounted for")
+    if exit_at_end:
+        return
+    console.print("It keeps running: look around in the UI. Ctrl-C stops everything.")
+    while True:
+        sandbox.check()
+        dagster.check()
+        time.sleep(_POLL_SECONDS)
+
+
+def _dagster_home(state: Path) -> Path:
+    home = state / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copy("dagster.yaml", home / "dagster.yaml")
+    return home
+
+
+@contextmanager
+def _marketo(environment: dict[str, str], state: Path) -> Iterator[MarketoClient]:
+    clock = SystemClock()
+    budget = ApiBudget(state / "demo_api", ApiLimits(), clock)
+    try:
+        with MarketoClient(
+            environment["MARKETO_BASE_URL"],
+            environment["MARKETO_CLIENT_ID"],
+            environment["MARKETO_CLIENT_SECRET"],
+            budget,
+            clock=clock,
+        ) as client:
+            yield client
+    finally:
+        budget.close()
+
+
+def _load(console: Console, warehouse: Warehouse, client: MarketoClient, count: int) -> None:
+    """Make the contact table; some of its people are leads already, some of them several times."""
+    with _progress(console) as progress:
+        task = progress.add_task("loading contacts", total=count)
+        dirt = contacts.load_contacts(warehouse, count, on_chunk=lambda rows: progress.advance(task, rows))
+        known = warehouse.rows(
+            f"select distinct lower(trim(email_address)) as email from {contacts.SOURCE_TABLE}"  # noqa: S608 - own name
+            " where email_address like '%@%' and email_address not like '% %' order by 1"
+        )
+        emails = [row["email"] for row in known if row["email"].isascii()]
+        leads = [*emails[::EXISTING_SHARE], *emails[::DUPLICATE_SHARE], *emails[:: 3 * DUPLICATE_SHARE]]
+        task = progress.add_task("filling Marketo with leads", total=len(leads))
+        for batch in _batches(leads, 300):
+            body = {"action": "createDuplicate", "input": [{"email": email} for email in batch]}
+            client.request("POST", "/rest/v1/leads.json", json_body=orjson.dumps(body))
+            progress.advance(task, len(batch))
+    table = Table("dirt in the contact table", "contacts", title=f"{count:,} contacts")
+    for name, rows in sorted(dirt.items()):
+        table.add_row(name.replace("_", " "), f"{rows:,}")
+    console.print(table)
+
+
+def _batches(items: Sequence[str], size: int) -> Iterator[list[str]]:
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def _launch_drop(dagster: Server) -> str:
+    return _graphql(dagster).submit_job_execution(
+        "__ASSET_JOB",
+        repository_location_name="marketo_assets",
+        repository_name="__repository__",
+        asset_selection=[["contacts", "drop"]],
+    )
+
+
+def _graphql(dagster: Server) -> DagsterGraphQLClient:
+    return DagsterGraphQLClient("127.0.0.1", port_number=dagster.port)
+
+
+def _watch(console: Console, warehouse: Warehouse, dagster: Server, run_id: str) -> Outcome:
+    """Look at the drop's run, then at the ledger, until every file of the drop has ended."""
+    client = _graphql(dagster)
+    with _progress(console) as progress:
+        task = progress.add_task("contacts/drop: changed contacts to CSV on S3", total=None)
+        while (status := client.get_run_status(run_id)) not in _FINISHED:
+            dagster.check()
+            time.sleep(_POLL_SECONDS)
+        if status != DagsterRunStatus.SUCCESS:
+            raise DemoError(
+                f"the drop ended as {status.value}: see {dagster.url}/runs/{run_id} (with --exit: {dagster.log})"
+            )
+        outcome, open_files = _outcome(warehouse, run_id)
+        progress.update(task, total=1, completed=1)
+        task = progress.add_task("contacts/leads: the S3 sensor's runs", total=outcome.exported)
+        while open_files:
+            dagster.check()
+            failed = _failed_runs(dagster)
+            if failed:
+                raise DemoError(f"{failed} run(s) failed: see {dagster.url}/runs (with --exit: {dagster.log})")
+            time.sleep(_POLL_SECONDS)
+            outcome, open_files = _outcome(warehouse, run_id)
+            progress.update(task, completed=outcome.settled)
+    return outcome
+
+
+def _failed_runs(dagster: Server) -> int:
+    query = "{ runsOrError(filter: {statuses: [FAILURE, CANCELED]}) { ... on Runs { count } } }"
+    return int(_execute(dagster, query)["runsOrError"]["count"])
+
+
+def _execute(dagster: Server, query: str) -> dict[str, Any]:
+    answer = requests.post(f"{dagster.url}/graphql", json={"query": query}, timeout=30).json()
+    data: dict[str, Any] = answer["data"]
+    return data
+
+
+def _outcome(warehouse: Warehouse, run_id: str) -> tuple[Outcome, int]:
+    """What the ledger says of the drop of this run, and how many of its files are open."""
+    of_drop = "contains(file, %(run)s)"
+    run = f"-{run_id[:8]}/"
+    files = warehouse.rows(
+        "select coalesce(sum(row_count), 0) as exported, count_if(state in ('writing', 'open')) as open_files"  # noqa: S608
+        f" from PUMP_FILES where origin = 'drop' and {of_drop}",
+        run=run,
+    )[0]
+    rows = warehouse.rows(
+        f"select status, code, count(*) as n from LEAD_SYNC_RESULTS where {of_drop} group by status, code",  # noqa: S608
+        run=run,
+    )
+    duplicates = warehouse.rows(f"select count(*) as n from DUPLICATE_LEADS where {of_drop}", run=run)[0]["n"]  # noqa: S608
+    counts = dict.fromkeys(("created", "updated", "skipped", "rejected", "superseded"), 0)
+    codes: dict[str, int] = {}
+    for row in rows:
+        counts[row["status"]] += row["n"]
+        if row["status"] in {"skipped", "rejected"}:
+            codes[row["code"]] = codes.get(row["code"], 0) + row["n"]
+    return Outcome(int(files["exported"]), counts, codes, int(duplicates)), int(files["open_files"] or 0)
+
+
+def _table(outcome: Outcome, calls: int, seconds: float, url: str) -> Table:
+    table = Table("contacts", "rows", title="What became of them")
+    table.columns[1].justify = "right"
+    table.add_row("exported to S3", f"{outcome.exported:,}", end_section=True)
+    for status, rows in outcome.counts.items():
+        table.add_row(status, f"{rows:,}")
+        if status == "rejected":
+            for code, of_code in sorted(outcome.codes.items()):
+                table.add_row(f"  {code}", f"{of_code:,}")
+    table.add_row("accounted for", f"{outcome.settled:,}", end_section=True)
+    table.add_row("duplicates resolved (several leads, one e-mail)", f"{outcome.duplicates:,}")
+    table.add_row("API calls", f"{calls:,}")
+    table.add_row("seconds", f"{seconds:.1f}", end_section=True)
+    table.add_row("Dagster UI", url)
+    if not outcome.exported:
+        table.caption = "Nothing has changed since Marketo last accepted it: nothing was exported."
+    return table
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
