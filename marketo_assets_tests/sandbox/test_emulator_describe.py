@@ -8,6 +8,7 @@ def test_describe_has_the_standard_fields_and_the_56_custom_ones_of_the_handbook
         fields = api.get("leads/describe.json")["result"]
     by_display_name = {field["displayName"]: field for field in fields}
     custom = [name for name in by_display_name if name.startswith(("[CDB] ", "[PQL] "))]
+    assert "[CDB]  Customer DB Confirmed Date" in custom  # with the doubled space of the handbook page
     assert len(custom) == 56
     assert len(fields) - len(custom) > 70
     assert len(by_display_name) == len(fields) == len({field["rest"]["name"] for field in fields})

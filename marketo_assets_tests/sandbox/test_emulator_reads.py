@@ -61,6 +61,19 @@ def test_more_than_1000_matches_are_refused_however_small_the_page() -> None:
     assert reply["errors"][0]["message"] == "Too many results match the filter"
 
 
+def test_a_custom_field_finds_its_leads_before_and_after_too_many_matches() -> None:
+    with emulated() as (_, api):
+        for start in range(0, 1200, 300):
+            rows = [{"cDBCompanyName": "ACME", "cDBCountry": f"C{start + number}"} for number in range(300)]
+            api.sync(*rows, action="createDuplicate")
+        assert code(api.get("leads.json", filterType="cDBCompanyName", filterValues="acme")) == "1003"
+        found = api.get("leads.json", filterType="cDBCountry", filterValues="c7,C299,none")["result"]
+        assert [lead["id"] for lead in found] == [8, 300]
+        api.sync({"id": 8, "cDBCountry": "moved"}, action="updateOnly", lookupField="id")
+        found = api.get("leads.json", filterType="cDBCountry", filterValues="c7,MOVED")["result"]
+        assert [lead["id"] for lead in found] == [8]
+
+
 def test_filters_that_cannot_be() -> None:
     with emulated() as (_, api):
         for filter_type, expected in (("nope", "1006"), ("createdAt", "1011"), ("company", "1011")):

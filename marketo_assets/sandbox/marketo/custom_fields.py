@@ -1,8 +1,8 @@
 """Data: the custom lead fields of the GitLab marketing data pump, as an administrator would have made them in Marketo.
 
 The handbook page names 57 columns and the display name of the field each one fills: 56 custom fields and the standard
-`email`. One display name there lacks its opening bracket and one holds a doubled space: both are mended. No behaviour
-belongs here.
+`email`. One display name there lacks its opening bracket, which is mended; two hold a doubled space, which is kept.
+No behaviour belongs here.
 One row: display name, REST name (the words joined in camel case, first letter lowered), dataType.
 """
 
@@ -11,8 +11,8 @@ CustomRow = tuple[str, str, str]
 CUSTOM_FIELDS: tuple[CustomRow, ...] = (
     ("[CDB] Company Name", "cDBCompanyName", "string"),
     ("[CDB] Country", "cDBCountry", "string"),
-    ("[CDB] Customer DB Confirmed Date", "cDBCustomerDBConfirmedDate", "date"),
-    ("[CDB] Customer DB Created Date", "cDBCustomerDBCreatedDate", "date"),
+    ("[CDB]  Customer DB Confirmed Date", "cDBCustomerDBConfirmedDate", "date"),
+    ("[CDB]  Customer DB Created Date", "cDBCustomerDBCreatedDate", "date"),
     ("[CDB] Customer DB Customer ID", "cDBCustomerDBCustomerID", "string"),
     ("[CDB] Time Since SaaS Trial Owner Signup", "cDBTimeSinceSaaSTrialOwnerSignup", "string"),
     ("[CDB] Time Since SaaS Trial Ended", "cDBTimeSinceSaaSTrialEnded", "string"),

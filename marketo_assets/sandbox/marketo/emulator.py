@@ -20,7 +20,6 @@ from marketo_assets.sandbox.marketo.options import MAX_BODY_BYTES, MAX_ROWS, MAX
 from marketo_assets.sandbox.marketo.routes import Route, Router, build_routes
 from marketo_assets.sandbox.marketo.usage import Usage
 from marketo_assets.sandbox.marketo.wire import (
-    Answer,
     ApiError,
     Call,
     Reply,
@@ -205,11 +204,11 @@ class Emulator:
     def _work(self, pending: PendingCall) -> Reply:
         if pending.route is None or pending.call is None:
             return self._identity.give_token(pending.request)
-        try:
-            with self._instance.store.transaction():
-                answer: Answer = pending.route.handler(pending.call)
-        except ApiError as error:
-            return self._failed(pending, error)
+        with self._instance.store.transaction():
+            try:
+                answer = pending.route.handler(pending.call)
+            except ApiError as error:  # raised before anything is written, so that there is nothing to roll back
+                return self._failed(pending, error)
         return _json(success_body(pending.request_id, answer))
 
     def _fault_reply(self, pending: PendingCall) -> Reply:

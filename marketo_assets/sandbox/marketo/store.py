@@ -82,7 +82,6 @@ class Store:
         for pragma in _PRAGMAS:
             self._database.execute(pragma)
         self._database.executescript(_SCHEMA)
-        self._indexed: set[str] = set()
         self.blank: tuple[Any, ...] = ()
         """The values of a lead that has none: stored leads end at their last value and are filled up from it."""
         self.next_lead_id = int(self.meta("next_lead_id") or 1)
@@ -133,9 +132,7 @@ class Store:
         value = f"json_extract(CAST(doc AS TEXT), '$[{position:d}]')"
         value = f"lower({value})" if text else value
         name = f"lead_position_{position:d}"
-        if name not in self._indexed:
-            self._database.execute(f"CREATE INDEX IF NOT EXISTS {name} ON lead ({value})")
-            self._indexed.add(name)
+        self._database.execute(f"CREATE INDEX IF NOT EXISTS {name} ON lead ({value})")
         found: dict[Any, list[int]] = {}
         query = f"SELECT key.value, lead.id FROM json_each(?) AS key CROSS JOIN lead ON {value} = key.value"  # noqa: S608 - an integer of ours
         rows = self._database.execute(f"{query} ORDER BY lead.id", (_json(keys),))

@@ -1,0 +1,40 @@
+"""Guards docs/emulator.md: its faults file loads, its endpoints exist, its switches are options."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from marketo_assets.sandbox.marketo import EmulatorOptions, load_faults
+from marketo_assets.sandbox.marketo.faults import FaultKind
+from marketo_assets_tests.sandbox.emulator_calls import emulated
+
+TEXT = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
+
+
+def test_the_faults_file_of_the_documentation_loads_and_shows_every_fault(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    path = tmp_path / "faults.yaml"
+    path.write_text(example)
+    assert {fault.kind for fault in load_faults(path)} == set(get_args(FaultKind))
+
+
+def test_the_switches_it_names_are_options() -> None:
+    named = set(re.findall(r"with `(\w+)", TEXT)) & {"parameter_token_is_invalid", "unknown_row_field"}
+    assert named == {"parameter_token_is_invalid", "unknown_row_field"}
+    assert named <= {field.name for field in fields(EmulatorOptions)}
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`(?:\w+ )?((?:lead|stats|list)[\w/{}]*\.json)", TEXT))))
+def test_the_endpoints_it_names_exist(path: str) -> None:
+    with emulated() as (_, api):
+        reply = api.get(path.replace("{id}", "1001"))
+    assert reply["success"] or reply["errors"][0]["code"] != "610"
+
+
+def test_the_number_of_fields_it_names_is_true() -> None:
+    standard, custom = map(int, re.findall(r"(\d+) standard fields and the (\d+) custom ones", TEXT)[0])
+    with emulated() as (_, api):
+        assert len(api.get("leads/describe.json")["result"]) == standard + custom
