@@ -19,6 +19,8 @@ from marketo_assets.warehouse.session import Warehouse
 # until this time is over.
 _LOCAL_NETWORK_TIMEOUT = 30
 
+_TIMESTAMP_FORMATS = ("TIMESTAMP_OUTPUT_FORMAT", "TIMESTAMP_LTZ_OUTPUT_FORMAT", "TIMESTAMP_TZ_OUTPUT_FORMAT")
+
 
 class WarehouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own examples leave it open
     """Sessions of the warehouse."""
@@ -93,8 +95,13 @@ def build_resources(settings: Settings) -> dict[str, Any]:
 
 def _snowflake(settings: SnowflakeSettings) -> SnowflakeResource:
     arguments: dict[str, Any] = {
-        # Fingerprints are made of text, so the session's time zone must not depend on the account's.
-        "session_parameters": {"TIMEZONE": "UTC"},
+        # Fingerprints are made of text, so what text a time becomes must not depend on the account's settings.
+        "session_parameters": {
+            "TIMEZONE": "UTC",
+            **dict.fromkeys(_TIMESTAMP_FORMATS, "YYYY-MM-DD HH24:MI:SS.FF9 TZHTZM"),
+            "TIMESTAMP_NTZ_OUTPUT_FORMAT": "YYYY-MM-DD HH24:MI:SS.FF9",
+            "DATE_OUTPUT_FORMAT": "YYYY-MM-DD",
+        },
     }
     if settings.host:
         arguments |= {

@@ -84,10 +84,7 @@ def sync_leads(
     "updated" (or, with createOnly, "skipped" with 1005). Raises ValueError for more than 300 rows or 1 MB, MarketoError
     otherwise: then nothing is known of these rows.
     """
-    head = {"action": action, "lookupField": lookup_field}
-    if partition_name is not None:
-        head["partitionName"] = partition_name
-    body = orjson.dumps(head)[:-1] + b',"input":[' + b",".join(rows) + b"]}"
+    body = sync_body(rows, action=action, lookup_field=lookup_field, partition_name=partition_name)
     if not 1 <= len(rows) <= MAX_ROWS or len(body) >= MAX_BODY_BYTES:
         raise ValueError(
             f"A call takes 1 to {MAX_ROWS} rows and less than {MAX_BODY_BYTES} bytes; "
@@ -112,6 +109,20 @@ def sync_leads(
     if len(envelope.result) != len(rows):
         raise _shape(f"{len(envelope.result)} results for {len(rows)} rows", LEADS_PATH, envelope)
     return [_result(item, envelope) for item in envelope.result]
+
+
+def sync_body(
+    rows: Sequence[bytes],
+    *,
+    action: Action = "createOrUpdate",
+    lookup_field: str = "email",
+    partition_name: str | None = None,
+) -> bytes:
+    """The request body of `sync_leads`."""
+    head = {"action": action, "lookupField": lookup_field}
+    if partition_name is not None:
+        head["partitionName"] = partition_name
+    return orjson.dumps(head)[:-1] + b',"input":[' + b",".join(rows) + b"]}"
 
 
 def leads_by_filter(

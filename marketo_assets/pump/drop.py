@@ -110,7 +110,7 @@ def changed_contacts(
             "snapshot",
             snapshot=snapshot,
             columns=columns,
-            fingerprint_pairs=_fingerprint_pairs(mapping),
+            fingerprint_parts=_fingerprint_parts(mapping),
             **_source_names(pump),
         ),
         pump=pump_name,
@@ -134,19 +134,19 @@ def _drop_leftovers(warehouse: Warehouse, pump_name: str) -> None:
             warehouse.execute(f"drop table if exists {identifier(table['name'])}")
 
 
-def _fingerprint_pairs(mapping: LeadMapping) -> str:
-    """Field names and values for OBJECT_CONSTRUCT, which leaves out nulls.
+def _fingerprint_parts(mapping: LeadMapping) -> str:
+    """Arguments of CONCAT: each field's name, the length of its text, and the text; nothing for a null.
 
     So a field newly mapped changes the fingerprints of just those contacts that have a value in it. A null that is to
-    clear its field is a value, and gets a pair of its own.
+    clear its field says so. Not OBJECT_CONSTRUCT: the order of an object's keys is not defined.
     """
-    pairs = []
+    parts = []
     for mapped in sorted(mapping.fields, key=lambda m: m.field.name):
-        column = identifier(mapped.column)
-        pairs.append(f"'{_literal(mapped.field.name)}', {column}")
-        if mapped.when_null == "clear":
-            pairs.append(f"'{_literal(mapped.field.name)} cleared', iff({column} is null, true, null)")
-    return ", ".join(pairs)
+        text = f"to_varchar({identifier(mapped.column)})"
+        name = _literal(mapped.field.name)
+        null = f"'{name} cleared;'" if mapped.when_null == "clear" else "''"
+        parts.append(f"coalesce('{name}=' || length({text}) || ':' || {text} || ';', {null})")
+    return ", ".join(parts)
 
 
 def _literal(name: str) -> str:

@@ -80,19 +80,26 @@ def new_files(listing: Iterable[ListedFile], known: Iterable[str], started: Iter
     between the two). The same content put there again is not new.
     """
     known, started = set(known), set(started)
-    last_seen: dict[str, str] = {}
-    for key in known:
-        if _PARTITION_KEY.fullmatch(key):
-            file = file_version(key)
-            last_seen[file.path] = max(last_seen.get(file.path, ""), file.version)
+    last_seen = _last_seen(known)
     new = []
     for listed in sorted(listing, key=lambda file: (file.last_modified, file.path)):
         key = listed.partition_key
-        seen_etag = last_seen.get(listed.path, "-").split("-", 1)[1]
-        if key in started or (key not in known and seen_etag == listed.etag[:_ETAG_LETTERS]):
+        is_last_content = last_seen.get(listed.path) == {listed.etag[:_ETAG_LETTERS]}
+        if key in started or (key not in known and is_last_content):
             continue
         new.append(key)
     return NewFiles(tuple(new[:at_most]), len(new[at_most:]))
+
+
+def _last_seen(partition_keys: Iterable[str]) -> dict[str, set[str]]:
+    """By path, the ETags of its last second: of two contents within one second nobody can tell which came last."""
+    etags: dict[str, dict[str, set[str]]] = {}
+    for key in partition_keys:
+        if _PARTITION_KEY.fullmatch(key):
+            file = file_version(key)
+            second, etag = file.version.split("-", 1)
+            etags.setdefault(file.path, {}).setdefault(second, set()).add(etag)
+    return {path: seconds[max(seconds)] for path, seconds in etags.items()}
 
 
 @dataclass(frozen=True)

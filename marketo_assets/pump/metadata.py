@@ -55,9 +55,8 @@ def drop(dropped: Drop, state: SourceState, open_files: Sequence[Row]) -> Metada
 
 
 def leads_definition(pump: PumpConfig, drop_key: dg.AssetKey) -> Metadata:
-    """Lead fields and the columns that fill them."""
+    """Lead fields and the columns that fill them; their types are Describe's to say, at each run."""
     return {
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn(line.to) for line in pump.mapping]),
         "dagster/column_lineage": dg.TableColumnLineage(
             {line.to: [dg.TableColumnDep(drop_key, line.column)] for line in pump.mapping},
         ),
@@ -70,6 +69,12 @@ def leads(report: FileReport, stats: CallStats, seconds: float) -> Metadata:
     """What became of one file."""
     told: Metadata = {
         "dagster/row_count": report.rows,
+        "dagster/column_schema": dg.TableSchema(
+            [
+                dg.TableColumn(mapped.field.display_name, mapped.field.data_type, description=mapped.field.name)
+                for mapped in report.mapping.fields
+            ],
+        ),
         **report.counts,
         "duplicates_resolved": report.duplicates,
         "api_calls": stats.calls,

@@ -23,6 +23,7 @@ BLOCK_BYTES: Final = 16 << 20
 """What is parsed at once, and so the longest row that can be read. Memory is a few times this, whatever the file."""
 
 _COPY_BYTES: Final = 1 << 20
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 class FileRefusedError(Exception):
@@ -61,7 +62,7 @@ class Chunk:
 def store(body: IO[bytes], path: Path, *, compressed: bool) -> CsvFile:
     """Copy an S3 object to the local file `path`, uncompressed, hashing it on the way.
 
-    Raises FileRefusedError for an empty file, a gzip that is cut short, UTF-16, or a quote that never closes.
+    Raises FileRefusedError for an empty file, a gzip that is cut short, UTF-16, or quotes that do not fit together.
     """
     stored = path.with_suffix(".object")
     digest, size = hashlib.sha256(), 0
@@ -73,26 +74,60 @@ def store(body: IO[bytes], path: Path, *, compressed: bool) -> CsvFile:
     quotes = _plain_copy(stored, path, compressed=compressed)
     stored.unlink()
     header = _header(path)
-    if quotes % 2:
-        _refuse_open_quote(path)
+    if not quotes.are_in_place:
+        _refuse_misplaced_quote(path)
     return CsvFile(path, header, digest.hexdigest(), size)
 
 
-def _plain_copy(stored: Path, path: Path, *, compressed: bool) -> int:
-    """Write the uncompressed text to `path`, ending in a newline; returns the number of quote characters."""
-    quotes, last = 0, b""
+class _Quotes:
+    """Whether the quotes of a text stand where RFC 4180 puts them, found out block by block without parsing.
+
+    Quotes open and close a value in turn; one that is doubled within a value closes and opens at once. So one that
+    opens must follow a separator or a quote, and one that closes must come before a separator or a quote.
+    """
+
+    _NEIGHBOURS: Final = np.isin(np.arange(256), np.frombuffer(b',\r\n"', np.uint8))
+
+    def __init__(self) -> None:
+        self._last = b"\n"
+        self._is_open = False
+        self._misplaced = False
+
+    def read(self, block: bytes) -> None:
+        """Take the next block of the text."""
+        text = np.frombuffer(self._last + block, np.uint8)
+        at = np.flatnonzero(text[1:] == ord('"')) + 1
+        opening, closing = at[int(self._is_open) :: 2], at[1 - int(self._is_open) :: 2]
+        if self._last == b'"' and not self._is_open:
+            closing = np.append(closing, 0)
+        followed = text[closing[closing < len(text) - 1] + 1]
+        fits = self._NEIGHBOURS[text[opening - 1]].all() and self._NEIGHBOURS[followed].all()
+        self._misplaced |= not fits
+        self._is_open ^= len(at) % 2 == 1
+        self._last = block[-1:]
+
+    @property
+    def are_in_place(self) -> bool:
+        """True: every value is quoted as a whole or not at all, and every quote is closed."""
+        return not (self._misplaced or self._is_open)
+
+
+def _plain_copy(stored: Path, path: Path, *, compressed: bool) -> _Quotes:
+    """Write the uncompressed text to `path`, ending in a newline."""
+    quotes, last = _Quotes(), b""
     try:
         with gzip.open(stored) if compressed else stored.open("rb") as source, path.open("wb") as target:
             while block := source.read(_COPY_BYTES):
                 if not last:
-                    _refuse_utf16(block)
-                quotes += block.count(b'"')
+                    _refuse_other_than_utf8(block)
+                quotes.read(block if last else block.removeprefix(codecs.BOM_UTF8))
                 target.write(block)
                 last = block[-1:]
             if last not in {b"\n", b"\r", b""}:
                 target.write(b"\n")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        message = f"the gzip file is damaged or cut short ({error}); upload it again"
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        # What the error says is not told: it may quote the file.
+        message = "the name ends in .gz, but the file is cut short, damaged or not in gzip; upload it again"
         raise FileRefusedError(message) from None
     if not last:
         message = "the file is empty (0 bytes); expected a header row"
@@ -100,7 +135,10 @@ def _plain_copy(stored: Path, path: Path, *, compressed: bool) -> int:
     return quotes
 
 
-def _refuse_utf16(start: bytes) -> None:
+def _refuse_other_than_utf8(start: bytes) -> None:
+    if start.startswith(_GZIP_MAGIC):
+        message = "the file is in gzip, but its name does not end in .gz; upload it as .csv.gz"
+        raise FileRefusedError(message)
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in start[:4]:
         message = "the file is in UTF-16 or UTF-32; expected UTF-8. Save or export it as UTF-8"
         raise FileRefusedError(message)
@@ -109,22 +147,29 @@ def _refuse_utf16(start: bytes) -> None:
 def _header(path: Path) -> tuple[str, ...]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as source:
-            names = next(csv.reader(source), [])
+            return _first_row(source)
     except UnicodeDecodeError:
-        names = _header_beside_other_encoding(path)
+        # Bad bytes may stand in a data row near the header: they are that row's fault, not the header's.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as source:
+            names = _first_row(source)
+    if any("\udc80" <= letter <= "\udcff" for letter in "".join(names)):
+        message = "the header row is not in UTF-8; save or export the file as UTF-8"
+        raise FileRefusedError(message)
+    return names
+
+
+def _first_row(source: IO[str]) -> tuple[str, ...]:
+    try:
+        return tuple(next(filter(None, csv.reader(source)), ()))
     except csv.Error:
-        names = []
-    return tuple(names)
+        return ()
 
 
-def _header_beside_other_encoding(path: Path) -> list[str]:
-    # Bad bytes may stand in a data row near the header: they are that row's fault, not the header's.
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as source:
-        return next(csv.reader(source), [])
+def _refuse_misplaced_quote(path: Path) -> None:
+    """Read the file by the letter of RFC 4180: quotes within a value that is not quoted are its text, others refuse it.
 
-
-def _refuse_open_quote(path: Path) -> None:
-    """Find out whether an odd number of quotes means one that never closes; if so, refuse and name its row."""
+    Raises FileRefusedError that names the row.
+    """
     # A value may be as long as a block; the csv module's own bound is lower.
     csv.field_size_limit(BLOCK_BYTES)
     row_number = 0
@@ -135,8 +180,8 @@ def _refuse_open_quote(path: Path) -> None:
                 row_number += bool(row)
         except csv.Error:
             message = (
-                f"row {row_number}: a quote is opened and never closed, so where the following rows begin is not"
-                " certain; close it, or double a quote that belongs to the value"
+                f"row {row_number}: a quote is opened and never closed, or a value goes on after its closing quote, so"
+                " where the following rows begin is not certain; close it, or double a quote that belongs to the value"
             )
             raise FileRefusedError(message) from None
 
@@ -221,7 +266,8 @@ def scan(file: CsvFile, key_column: str) -> Scan:
         row_count += chunk.cells.num_rows + len(chunk.ragged)
         numbers = []
         for number, cell in zip(chunk.row_numbers.tolist(), chunk.cells.column(0).to_pylist(), strict=True):
-            key = normalise_key(cell.decode(errors="replace")) if cell else ""
+            # Bytes that are no text stay apart: their rows will be rejected, each for itself.
+            key = normalise_key(cell.decode(errors="backslashreplace")) if cell else ""
             if key:
                 # 16 bytes: two different keys of one digest are not to be expected before 10^18 rows.
                 digests += hashlib.blake2b(key.encode(), digest_size=16).digest()

@@ -18,6 +18,7 @@ from marketo_assets.pump.rows import (
     PreparedRow,
     RowResult,
     batches,
+    pieces,
     prepare,
     select,
     too_large,
@@ -73,12 +74,12 @@ def sync_rows(task: Task, pump: PumpConfig, client: MarketoClient, recorder: Rec
                 unsent.add(result.code)
         recorder.add(done)
 
-    first_pass = batches(_rows(task, task.unsettled, task.superseded, recorder))
+    first_pass = batches(prepared_rows(task, task.unsettled, task.superseded, recorder))
     for results in in_flight(first_pass, lambda batch: upsert(client, lookup_field, batch), calls=calls):
         settle(results)
     if several.any():
         # The rows are read again rather than kept: their number has no bound.
-        again = _rows(task, several, np.zeros_like(several), recorder)
+        again = prepared_rows(task, several, np.zeros_like(several), recorder)
         for resolved in resolve(client, lookup_field, again, policy=pump.duplicates, calls=calls):
             _settle_resolved(resolved, recorder, unsent)
     return unsent
@@ -93,15 +94,16 @@ def _settle_resolved(resolved: Resolved, recorder: Recorder, unsent: Unsent) -> 
     recorder.add(done, [duplicate for duplicate in resolved.duplicates if duplicate.row_number in settled])
 
 
-def _rows(
+def prepared_rows(
     task: Task,
     wanted: npt.NDArray[np.bool_],
     superseded: npt.NDArray[np.bool_],
     recorder: Recorder,
 ) -> Iterator[PreparedRow]:
     """The wanted rows of the file that can be sent; those that cannot are handed to the recorder on the way."""
-    for chunk in chunks(task.csv_file, [name for name, _ in task.match.columns]):
-        to_send, settled = prepare(select(chunk, wanted), task.match, task.mapping, superseded)
+    columns = [name for name, _ in task.match.columns]
+    for piece in (piece for chunk in chunks(task.csv_file, columns) for piece in pieces(select(chunk, wanted))):
+        to_send, settled = prepare(piece, task.match, task.mapping, superseded)
         settled += [
             RowResult(row.row_number, row.key, "rejected", "row_too_large", _TOO_LARGE_REASON)
             for row in to_send

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import pyarrow as pa
@@ -141,6 +141,9 @@ def _boolean(value: str, _mapped: MappedField) -> bool:
 
 
 def _integers(cells: pa.Array, _mapped: MappedField) -> pa.Array:
+    if pc.any(pc.match_substring(pc.utf8_lower(cells), "x")).as_py():
+        # Arrow would take "0x10" for sixteen.
+        raise _BadValueError("invalid_integer")
     values = cells.cast(pa.int64())
     span = pc.min_max(values).as_py()
     if values.null_count < len(values) and not -INTEGER_BOUND <= span["min"] <= span["max"] < INTEGER_BOUND:
@@ -169,18 +172,27 @@ def _numbers(cells: pa.Array, _mapped: MappedField) -> pa.Array:
     return values
 
 
+# Python alone would take "1_000" and digits of other scripts as well.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
 def _number(value: str, _mapped: MappedField) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise _BadValueError("invalid_number") from None
+    number = float(value) if _NUMBER.fullmatch(value.strip()) else math.nan
     if not math.isfinite(number):
         raise _BadValueError("invalid_number")
     return number
 
 
 def _dates(cells: pa.Array, _mapped: MappedField) -> pa.Array:
-    return cells.cast(pa.date32()).cast(pa.string())
+    days = cells.cast(pa.date32())
+    _refuse_before(days, pa.scalar(date.min), "invalid_date")
+    return days.cast(pa.string())
+
+
+def _refuse_before(values: pa.Array, first: pa.Scalar, code: str) -> None:
+    """Arrow knows a year 0, the calendar does not."""
+    if pc.any(pc.less(values, first)).as_py():
+        raise _BadValueError(code)
 
 
 def _date(value: str, _mapped: MappedField) -> str:
@@ -189,8 +201,10 @@ def _date(value: str, _mapped: MappedField) -> str:
 
 def _datetimes(cells: pa.Array, _mapped: MappedField) -> pa.Array:
     # Cells without an offset are UTC. Arrow refuses a mixture, which then goes cell by cell.
-    moments = cells.cast(pa.timestamp("us")).cast(pa.timestamp("s"), safe=False)
-    text = pc.binary_replace_slice(moments.cast(pa.string()), 10, 11, "T")
+    moments = cells.cast(pa.timestamp("us"))
+    _refuse_before(moments, pa.scalar(datetime.min, pa.timestamp("us")), "invalid_datetime")  # noqa: DTZ901 # in UTC
+    seconds = pc.floor_temporal(moments, unit="second").cast(pa.timestamp("s"))
+    text = pc.binary_replace_slice(seconds.cast(pa.string()), 10, 11, "T")
     return pc.binary_join_element_wise(text, "Z", "")
 
 

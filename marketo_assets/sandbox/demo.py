@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import click
 import orjson
@@ -25,9 +24,11 @@ from marketo_assets.marketo.client import MarketoClient
 from marketo_assets.marketo.clock import SystemClock
 from marketo_assets.marketo.limits import ApiBudget, ApiLimits
 from marketo_assets.marketo.usage import calls_used_today
+from marketo_assets.pump.drop import SourceState, observe_source
 from marketo_assets.sandbox import contacts
 from marketo_assets.sandbox.dagster_dev import START_SECONDS, dagster_server
 from marketo_assets.sandbox.processes import Sandbox, SandboxError, SandboxOptions, Server, stop_like_ctrl_c
+from marketo_assets.settings import Settings
 from marketo_assets.warehouse.session import Warehouse
 
 EXISTING_SHARE = 10
@@ -99,12 +100,14 @@ def _run(stack: ExitStack, console: Console, count: int, state: Path, port: int,
         dagster.wait_until_ready(START_SECONDS)
     console.print(f"Dagster runs at [bold]{dagster.url}[/bold]")
     calls_before, started = calls_used_today(client), time.monotonic()
+    since = time.time()
     run_id = _launch_drop(dagster)
-    outcome = _watch(console, warehouse, dagster, run_id)
+    outcome = _watch(console, warehouse, dagster, run_id, since)
     seconds = time.monotonic() - started
     # Each reading of the usage counts as a call itself.
     calls = calls_used_today(client) - calls_before - 1
-    console.print(_table(outcome, calls, seconds, dagster.url))
+    source = observe_source(warehouse, Settings.from_env(environment).config.pumps["contacts"])
+    console.print(_table(source, outcome, calls, seconds, dagster.url))
     if outcome.settled != outcome.exported:
         raise DemoError(f"{outcome.exported - outcome.settled} rows are not accounted for")
     if exit_at_end:
@@ -181,7 +184,7 @@ def _graphql(dagster: Server) -> DagsterGraphQLClient:
     return DagsterGraphQLClient("127.0.0.1", port_number=dagster.port)
 
 
-def _watch(console: Console, warehouse: Warehouse, dagster: Server, run_id: str) -> Outcome:
+def _watch(console: Console, warehouse: Warehouse, dagster: Server, run_id: str, since: float) -> Outcome:
     """Look at the drop's run, then at the ledger, until every file of the drop has ended."""
     client = _graphql(dagster)
     with _progress(console) as progress:
@@ -190,32 +193,39 @@ def _watch(console: Console, warehouse: Warehouse, dagster: Server, run_id: str)
             dagster.check()
             time.sleep(_POLL_SECONDS)
         if status != DagsterRunStatus.SUCCESS:
-            raise DemoError(
-                f"the drop ended as {status.value}: see {dagster.url}/runs/{run_id} (with --exit: {dagster.log})"
-            )
+            _stop_at_failed_run(dagster, since)
         outcome, open_files = _outcome(warehouse, run_id)
         progress.update(task, total=1, completed=1)
+        if not open_files:
+            return outcome
         task = progress.add_task("contacts/leads: the S3 sensor's runs", total=outcome.exported)
         while open_files:
             dagster.check()
-            failed = _failed_runs(dagster)
-            if failed:
-                raise DemoError(f"{failed} run(s) failed: see {dagster.url}/runs (with --exit: {dagster.log})")
+            _stop_at_failed_run(dagster, since)
             time.sleep(_POLL_SECONDS)
             outcome, open_files = _outcome(warehouse, run_id)
             progress.update(task, completed=outcome.settled)
     return outcome
 
 
-def _failed_runs(dagster: Server) -> int:
-    query = "{ runsOrError(filter: {statuses: [FAILURE, CANCELED]}) { ... on Runs { count } } }"
-    return int(_execute(dagster, query)["runsOrError"]["count"])
-
-
-def _execute(dagster: Server, query: str) -> dict[str, Any]:
-    answer = requests.post(f"{dagster.url}/graphql", json={"query": query}, timeout=30).json()
-    data: dict[str, Any] = answer["data"]
-    return data
+def _stop_at_failed_run(dagster: Server, since: float) -> None:
+    """Raise DemoError with what a run that failed or was cancelled since then says of itself."""
+    query = """
+    query($since: Float!) {
+      runsOrError(filter: {statuses: [FAILURE, CANCELED], createdAfter: $since}, limit: 1) {
+        ... on Runs {
+          results { runId eventConnection { events { ... on ErrorEvent { error { message causes { message } } } } } }
+        }
+      }
+    }
+    """
+    answer = requests.post(
+        f"{dagster.url}/graphql", json={"query": query, "variables": {"since": since}}, timeout=30
+    ).json()
+    for run in answer["data"]["runsOrError"]["results"]:
+        errors = [event["error"] for event in run["eventConnection"]["events"] if event.get("error")]
+        causes = [cause["message"] for error in errors for cause in [error, *error["causes"]]]
+        raise DemoError("\n".join([f"run {run['runId']} failed; Dagster's log is {dagster.log}", *causes]))
 
 
 def _outcome(warehouse: Warehouse, run_id: str) -> tuple[Outcome, int]:
@@ -241,10 +251,14 @@ def _outcome(warehouse: Warehouse, run_id: str) -> tuple[Outcome, int]:
     return Outcome(int(files["exported"]), counts, codes, int(duplicates)), int(files["open_files"] or 0)
 
 
-def _table(outcome: Outcome, calls: int, seconds: float, url: str) -> Table:
-    table = Table("contacts", "rows", title="What became of them")
+def _table(source: SourceState, outcome: Outcome, calls: int, seconds: float, url: str) -> Table:
+    table = Table("", "rows", title="What became of the contacts")
     table.columns[1].justify = "right"
-    table.add_row("exported to S3", f"{outcome.exported:,}", end_section=True)
+    table.add_row("in the contact table", f"{source.contacts:,}")
+    table.add_row("  without an e-mail", f"{source.blank_keys:,}")
+    table.add_row("  older ones with the same e-mail", f"{source.contacts - source.blank_keys - source.keys:,}")
+    table.add_row("  unchanged since Marketo answered", f"{source.keys - outcome.exported:,}")
+    table.add_row("  exported to S3", f"{outcome.exported:,}", end_section=True)
     for status, rows in outcome.counts.items():
         table.add_row(status, f"{rows:,}")
         if status == "rejected":

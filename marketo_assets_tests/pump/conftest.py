@@ -8,7 +8,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster_aws.s3 import S3Resource
 from mypy_boto3_s3.service_resource import Bucket as S3Bucket
 
 from marketo_assets.build import build_defs
@@ -17,6 +16,7 @@ from marketo_assets.marketo.clock import VirtualClock
 from marketo_assets.marketo.limits import ApiBudget, ApiLimits, lead_write_lock
 from marketo_assets.pump.files import Bucket
 from marketo_assets.sandbox.marketo import Emulator, EmulatorTransport
+from marketo_assets.sandbox.marketo.faults import Fault, FaultPlan
 from marketo_assets.settings import Settings
 from marketo_assets.warehouse.session import Row, Warehouse
 
@@ -74,20 +74,54 @@ class EmulatedMarketo:
             yield
 
 
+@dataclass(frozen=True)
+class SharedS3:
+    """Stands where S3Resource does, with a client made once: S3Resource takes half a second for each."""
+
+    client: Any
+
+    def get_client(self) -> Any:
+        return self.client
+
+
 @dataclass
 class PumpWorld:
     """What a person at the keyboard has: a contact table, a bucket, a Marketo and Dagster."""
 
-    definitions: dg.Definitions
     instance: dg.DagsterInstance
     warehouse: Warehouse
     table: str
     s3: S3Bucket
-    bucket: Bucket
-    emulator: Emulator
-    clock: VirtualClock
-    settings: Settings
+    marketo: EmulatedMarketo
+    env: Mapping[str, str]
     runs: list[dg.ExecuteInProcessResult] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.load()
+
+    def load(self, *changes: tuple[str, str]) -> None:
+        """Build the code location, after changes to the text of marketo.yaml."""
+        path = Path(self.env["MARKETO_ASSETS_CONFIG"])
+        for before, after in changes:
+            text = path.read_text()
+            assert before in text
+            path.write_text(text.replace(before, after))
+        self.settings = Settings.from_env(self.env)
+        self.resources = {"marketo": self.marketo, "s3": SharedS3(self.s3.meta.client)}
+        self.definitions = build_defs(self.settings, resources=self.resources)
+        self.bucket = Bucket(self.s3.meta.client, self.settings.bucket, f"{self.settings.prefix}/contacts/")
+
+    @property
+    def emulator(self) -> Emulator:
+        return self.marketo.emulator
+
+    @property
+    def clock(self) -> VirtualClock:
+        return self.marketo.clock
+
+    def misbehave(self, *faults: Fault) -> None:
+        """From now on Marketo has these faults and no others."""
+        self.emulator._faults = FaultPlan(faults)
 
     def contacts(self, *rows: Mapping[str, Any]) -> None:
         """Put contacts into the source table."""
@@ -98,7 +132,9 @@ class PumpWorld:
 
     def drop(self, *, retry_refused: bool = False) -> dict[str, Any]:
         """Materialize contacts/drop; returns its metadata."""
-        result = self._materialize(["contacts", "drop"], run_config={"ops": {"contacts__drop": {"config": {"retry_refused": retry_refused}}}})
+        result = self._materialize(
+            ["contacts", "drop"], run_config={"ops": {"contacts__drop": {"config": {"retry_refused": retry_refused}}}}
+        )
         assert result.success
         return self.metadata(result)
 
@@ -106,14 +142,18 @@ class PumpWorld:
         """Put a file on S3 that nobody announced."""
         self.s3.put_object(Key=f"{self.bucket.prefix}{path}", Body=content, Metadata=dict(metadata or {}))
 
-    def new_partitions(self) -> Sequence[str]:
-        """One tick of the files' sensor: the partitions it asks runs for."""
+    def tick(self) -> Sequence[dg.RunRequest]:
+        """One tick of the files' sensor: the runs it asks for."""
         sensor = self.definitions.resolve_sensor_def("contacts_files_sensor")
-        with dg.build_sensor_context(instance=self.instance, resources={"s3": S3Resource()}) as context:
+        with dg.build_sensor_context(instance=self.instance, resources={"s3": self.resources["s3"]}) as context:
             result: Any = sensor(context)
         for request in result.dynamic_partitions_requests:
             self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
-        return [str(request.partition_key) for request in result.run_requests or []]
+        return list(result.run_requests or [])
+
+    def new_partitions(self) -> Sequence[str]:
+        """One tick of the files' sensor: the partitions it asks runs for."""
+        return [str(request.partition_key) for request in self.tick()]
 
     def leads(self, partition: str) -> dg.ExecuteInProcessResult:
         """Run contacts/leads for one file."""
@@ -123,7 +163,9 @@ class PumpWorld:
         """What the sensor and the daemon would do: a tick, and its runs one after the other."""
         return [self.leads(partition) for partition in self.new_partitions()]
 
-    def sync_one(self, content: bytes, path: str = "file.csv", metadata: Mapping[str, str] | None = None) -> dg.ExecuteInProcessResult:
+    def sync_one(
+        self, content: bytes, path: str = "file.csv", metadata: Mapping[str, str] | None = None
+    ) -> dg.ExecuteInProcessResult:
         """Put one file and run it."""
         self.put(path, content, metadata)
         (result,) = self.sync()
@@ -160,11 +202,16 @@ class PumpWorld:
 
     def results(self) -> list[Row]:
         """The ledger: every row of every file."""
-        return self.warehouse.rows("select file, row_number, status, code, reason, lead_id from LEAD_SYNC_RESULTS order by file, version, row_number")
+        return self.warehouse.rows(
+            "select file, row_number, status, code, reason, lead_id from LEAD_SYNC_RESULTS"
+            " order by file, version, row_number"
+        )
 
     def files(self) -> list[Row]:
         """The ledger: every file."""
-        return self.warehouse.rows("select file, version, state, origin, row_count, reason from PUMP_FILES order by opened_at, file")
+        return self.warehouse.rows(
+            "select file, version, state, origin, row_count, reason from PUMP_FILES order by opened_at, file"
+        )
 
     def statuses(self) -> list[tuple[int, str, str | None]]:
         """The ledger of a world with one file: row number, status, code."""
@@ -172,44 +219,41 @@ class PumpWorld:
 
 
 @pytest.fixture
+def pump_env(warehouse_env: dict[str, str], s3_env: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The environment of a code location."""
+    return {
+        **warehouse_env,
+        **s3_env,
+        "MARKETO_BASE_URL": "http://127.0.0.1",
+        "MARKETO_CLIENT_ID": "id",
+        "MARKETO_CLIENT_SECRET": "secret",
+        "MARKETO_ASSETS_CONFIG": str(tmp_path / "marketo.yaml"),
+        "DAGSTER_HOME": str(tmp_path),
+    }
+
+
+@pytest.fixture
 def make_world(
-    warehouse_env: dict[str, str],
+    pump_env: dict[str, str],
     warehouse: Warehouse,
     source_schema: str,
-    s3_env: dict[str, str],
     s3_bucket: S3Bucket,
     marketo: Emulator,
     marketo_clock: VirtualClock,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Any]:
     """Build a world; keyword arguments change its marketo.yaml."""
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
 
-        def make(*, duplicates: str = "latest_updated", rows_per_file: int = 1000, config: str | None = None) -> PumpWorld:
+        def make(*, duplicates: str = "latest_updated", rows_per_file: int = 1000) -> PumpWorld:
             table = f"{source_schema}.CONTACTS"
             warehouse.execute(TABLE.format(table=table))
-            path = tmp_path / "marketo.yaml"
-            path.write_text(config or PUMP.format(table=table, duplicates=duplicates, rows_per_file=rows_per_file))
-            env = {
-                **warehouse_env,
-                **s3_env,
-                "MARKETO_BASE_URL": "http://127.0.0.1",
-                "MARKETO_CLIENT_ID": "id",
-                "MARKETO_CLIENT_SECRET": "secret",
-                "MARKETO_ASSETS_CONFIG": str(path),
-                "DAGSTER_HOME": str(tmp_path),
-            }
-            for name, value in env.items():
+            config = PUMP.format(table=table, duplicates=duplicates, rows_per_file=rows_per_file)
+            Path(pump_env["MARKETO_ASSETS_CONFIG"]).write_text(config)
+            for name, value in pump_env.items():
                 monkeypatch.setenv(name, value)
-            settings = Settings.from_env(env)
-            emulated = EmulatedMarketo(marketo, marketo_clock, tmp_path / "api")
-            definitions = build_defs(settings, resources={"marketo": emulated})
-            bucket = Bucket(S3Resource().get_client(), settings.bucket, f"{settings.prefix}/contacts/")
-            return PumpWorld(
-                definitions, instance, warehouse, table, s3_bucket, bucket,
-                marketo, marketo_clock, settings,
-            )
+            emulated = EmulatedMarketo(marketo, marketo_clock, Path(pump_env["DAGSTER_HOME"]) / "api")
+            return PumpWorld(instance, warehouse, table, s3_bucket, emulated, pump_env)
 
         yield make
 

@@ -8,8 +8,19 @@ from marketo_assets_tests.pump.conftest import PumpWorld
 
 def test_changed_contacts_become_leads_and_are_not_sent_again(world: PumpWorld) -> None:
     world.contacts(
-        {"email_address": "ada@example.com", "first_name": "Ada", "gitlab_dotcom_user_id": 0, "is_paid_tier": False, "last_changed": "2026-01-01"},
-        {"email_address": "bob@example.com", "first_name": "Bob", "gitlab_dotcom_last_login_date": "2026-02-03 04:05:06", "last_changed": "2026-01-01"},
+        {
+            "email_address": "ada@example.com",
+            "first_name": "Ada",
+            "gitlab_dotcom_user_id": 0,
+            "is_paid_tier": False,
+            "last_changed": "2026-01-01",
+        },
+        {
+            "email_address": "bob@example.com",
+            "first_name": "Bob",
+            "gitlab_dotcom_last_login_date": "2026-02-03 04:05:06",
+            "last_changed": "2026-01-01",
+        },
     )
     assert world.drop()["dagster/row_count"] == 2
     (result,) = world.sync()

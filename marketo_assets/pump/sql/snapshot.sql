@@ -4,7 +4,7 @@ create transient table ${snapshot} as
 with source as (
     select
         ${key_text} as contact_key,
-        sha2(to_json(object_construct(${fingerprint_pairs})), 256) as contact_fingerprint,
+        sha2(concat(${fingerprint_parts}), 256) as contact_fingerprint,
         ${updated_at} as changed_at,
         ${columns}
     from ${table}

@@ -6,7 +6,7 @@ The field rows themselves are data (standard_fields.py, custom_fields.py); singl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from marketo_assets.sandbox.marketo.custom_fields import CUSTOM_FIELDS
 from marketo_assets.sandbox.marketo.standard_fields import STANDARD_FIELDS
@@ -32,7 +32,9 @@ SEARCHABLE_UNUSED = frozenset(
     }
 )
 """Documented filter fields of channels this instance has nothing of: they match no lead."""
-_LAYOUTS_KEPT = 1024
+_LAYOUTS_KEPT = 64
+"""Few: they are for clients whose rows all have the same keys. Of others each is used once, and the garbage collector
+looks through all that are kept again and again."""
 
 Reader = Callable[[Any], Any]
 
@@ -89,6 +91,17 @@ class RowLayout:
         return values
 
 
+class _Reading(NamedTuple):
+    """How one field of a row is read."""
+
+    reader: Reader
+    string_length: int
+    """0 where it is no short text."""
+    is_boolean: bool
+    problem: RowProblem | None
+    """Why no row may hold it."""
+
+
 class FieldTable:
     """All lead fields, each with a fixed position in stored leads."""
 
@@ -103,7 +116,7 @@ class FieldTable:
         self.position = {name: place for place, name in enumerate(names)}
         self.by_id = {field.id: field for field in self.fields}
         self.standard = frozenset(place for place, field in enumerate(self.fields) if not field.custom)
-        self._readers = tuple(make_reader(field.name, field.data_type, field.length) for field in self.fields)
+        self._readings = tuple(map(_reading, self.fields))
         self.blank: tuple[Any, ...] = tuple(False if field.data_type == "boolean" else None for field in self.fields)
         self._layouts: dict[tuple[str, ...], RowLayout] = {}
 
@@ -129,28 +142,39 @@ class FieldTable:
         return layout
 
     def _make_layout(self, keys: tuple[str, ...]) -> RowLayout:
-        unknown = next((key for key in keys if key not in self.position), None)
-        known = [key for key in keys if key in self.position]
-        fields = tuple(self.fields[self.position[key]] for key in known)
-        problem = _layout_problem(unknown, fields)
-        strings = tuple(
-            (slot, field.length or CUSTOM_LENGTH)
-            for slot, field in enumerate(fields)
-            if field.data_type in {"string", "phone", "url"}
-        )
-        booleans = tuple(slot for slot, field in enumerate(fields) if field.data_type == "boolean")
-        fast = {slot for slot, _ in strings} | set(booleans)
-        positions = tuple(self.position[key] for key in known)
-        readers = tuple(self._readers[position] for position in positions)
+        # One pass: where rows leave out what is null, nearly every row has keys of its own.
+        unknown: str | None = None
+        problem: RowProblem | None = None
+        slots: dict[str, int] = {}
+        positions: list[int] = []
+        strings: list[tuple[int, int]] = []
+        booleans: list[int] = []
+        others: list[tuple[int, Reader]] = []
+        readers: list[Reader] = []
+        for key in keys:
+            place = self.position.get(key)
+            if place is None:
+                unknown = unknown or key
+                continue
+            slot = slots[key] = len(positions)
+            reading, problem = self._readings[place], problem or self._readings[place].problem
+            positions.append(place)
+            readers.append(reading.reader)
+            if reading.string_length:
+                strings.append((slot, reading.string_length))
+            elif reading.is_boolean:
+                booleans.append(slot)
+            else:
+                others.append((slot, reading.reader))
         return RowLayout(
-            positions=positions,
+            positions=tuple(positions),
             pick=itemgetter(*positions) if len(positions) > 1 else lambda values: tuple(values[p] for p in positions),
-            slots={key: slot for slot, key in enumerate(known)},
-            strings=strings,
-            booleans=booleans,
-            others=tuple((slot, read) for slot, read in enumerate(readers) if slot not in fast),
-            readers=readers,
-            problem=problem,
+            slots=slots,
+            strings=tuple(strings),
+            booleans=tuple(booleans),
+            others=tuple(others),
+            readers=tuple(readers),
+            problem=problem if unknown is None else RowProblem("1006", f"Field '{unknown}' not found"),
             unknown_field=unknown is not None,
         )
 
@@ -162,15 +186,19 @@ def _storage_rank(field: Field) -> int:
     return 1 if field.custom else 2
 
 
-def _layout_problem(unknown: str | None, fields: Sequence[Field]) -> RowProblem | None:
-    if unknown is not None:
-        return RowProblem("1006", f"Field '{unknown}' not found")
-    for field in fields:
-        if field.read_only:
-            return RowProblem("1003", f"Invalid data. Field '{field.name}' is read only")
-        if field.name == "leadPartitionId":
-            return RowProblem("1010", "Partition update not allowed")
-    return None
+def _reading(field: Field) -> _Reading:
+    problem = None
+    if field.read_only:
+        problem = RowProblem("1003", f"Invalid data. Field '{field.name}' is read only")
+    elif field.name == "leadPartitionId":
+        problem = RowProblem("1010", "Partition update not allowed")
+    is_string = field.data_type in {"string", "phone", "url"}
+    return _Reading(
+        make_reader(field.name, field.data_type, field.length),
+        (field.length or CUSTOM_LENGTH) if is_string else 0,
+        field.data_type == "boolean",
+        problem,
+    )
 
 
 def known_fields() -> list[Field]:
