@@ -2,25 +2,25 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import click
 import dagster as dg
+from dagster_aws.s3 import S3Resource
 
 from marketo_assets.config import ConfigError, PumpConfig
 from marketo_assets.marketo.leads import LeadField, describe_leads
 from marketo_assets.pump.drop import observe_source
 from marketo_assets.pump.mapping import resolve_mapping
-from marketo_assets.resources import build_resources
+from marketo_assets.resources import MarketoResource, WarehouseResource, build_resources
 from marketo_assets.settings import Settings
 
 
 class _Resources(Protocol):
     """What `build_resources` names."""
 
-    warehouse: Any
-    s3: Any
-    marketo: Any
+    warehouse: WarehouseResource
+    marketo: MarketoResource
 
 
 @click.command()
@@ -33,7 +33,7 @@ def check() -> None:
     click.echo(f"ok    marketo.yaml and the environment ({settings.environment})")
     failed = 0
     with dg.build_resources(build_resources(settings)) as resources:
-        for name, examine in _examinations(settings, resources):
+        for name, examine in _examinations(settings, cast("_Resources", resources)):
             try:
                 click.echo(f"ok    {name}: {examine()}")
             except Exception as error:  # noqa: BLE001  # whatever is wrong is told, and the next one looked at
@@ -52,7 +52,7 @@ def _examinations(settings: Settings, resources: _Resources) -> Iterator[tuple[s
         return f"{len(described)} lead fields"
 
     def bucket() -> str:
-        resources.s3.get_client().head_bucket(Bucket=settings.bucket)
+        S3Resource().get_client().head_bucket(Bucket=settings.bucket)
         return f"s3://{settings.bucket}/{settings.prefix}"
 
     yield "Marketo", marketo

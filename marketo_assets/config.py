@@ -73,6 +73,7 @@ class PumpConfig(_Strict):
     """One pump: a table, its mapping, and the rules for what goes wrong."""
 
     source: SourceConfig
+    owners: tuple[str, ...] = ()
     schedule: str | None = None
     lookup_field: str = "email"
     duplicates: Literal["latest_updated", "oldest", "all", "reject"] = "latest_updated"

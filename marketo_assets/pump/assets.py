@@ -56,6 +56,7 @@ def build_assets(settings: Settings, name: str, pump: PumpConfig) -> Sequence[dg
     source = dg.AssetSpec(
         source_key(pump),
         group_name=name,
+        owners=pump.owners,
         kinds={"snowflake", "table"},
         description=f"The contact table {pump.source.table}: the system of record, only read. Observed at every drop.",
     )
@@ -67,6 +68,7 @@ def _drop_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDef
         key=[name, "drop"],
         deps=[source_key(pump)],
         group_name=name,
+        owners=pump.owners,
         kinds={"snowflake", "s3", "csv"},
         pool=f"{name}_drop",
         description="Contacts that differ from what Marketo last accepted, as CSV on S3. Nothing changed: no file.",
@@ -113,6 +115,7 @@ def _leads_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDe
         deps=[dg.AssetKey([name, "drop"])],
         partitions_def=files_partitions(name),
         group_name=name,
+        owners=pump.owners,
         kinds={"marketo"},
         pool=LEAD_WRITES_POOL,
         description="Marketo leads upserted from one CSV file, every row accounted for in lead_sync_results.",

@@ -3,42 +3,46 @@
 It can be mended and dropped again as it is: the three columns in front are ignored by the pump.
 """
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
 
 from marketo_assets.pump.files import REJECTS_FOLDER, Bucket
 from marketo_assets.pump.ledger import FileVersion, Ledger
 from marketo_assets.pump.reader import Chunk, CsvFile, chunks
 from marketo_assets.warehouse.session import Row
 
+_FRONT: Final = ("rejected_row_number", "rejected_code", "rejected_reason")
+
 
 def put_rejects(csv_file: CsvFile, file: FileVersion, ledger: Ledger, bucket: Bucket) -> str:
     """Write the refused rows of a file beside it, under `_rejects/`; returns the S3 URI."""
     columns = list(dict.fromkeys(csv_file.header))
-    front = ["rejected_row_number", "rejected_code", "rejected_reason"]
-    schema = pa.schema([(name, pa.binary()) for name in [*front, *columns]])
     local = csv_file.path.with_name("rejects.csv")
-    options = pacsv.WriteOptions(quoting_style="all_valid")
-    with pacsv.CSVWriter(local, schema, write_options=options) as writer:
+    with local.open("wb") as rejects:
+        rejects.write(_line(name.encode() for name in (*_FRONT, *columns)))
         for chunk in chunks(csv_file, columns):
             numbers = [*chunk.row_numbers.tolist(), *(row.row_number for row in chunk.ragged)]
-            refusals = ledger.refusals(file, min(numbers), max(numbers))
-            if refusals:
-                writer.write_table(_refused_rows(chunk, refusals, schema))
+            refusals = ledger.refusals(file, min(numbers), max(numbers)) if numbers else []
+            rejects.writelines(_refused_lines(chunk, refusals))
     return bucket.put(f"{REJECTS_FOLDER}/{_plain_name(file.path)}", local, {})
 
 
-def _refused_rows(chunk: Chunk, refusals: list[Row], schema: pa.Schema) -> pa.Table:
+def _refused_lines(chunk: Chunk, refusals: list[Row]) -> Iterator[bytes]:
     positions = {number: at for at, number in enumerate(chunk.row_numbers.tolist())}
     # A ragged row has no cells that could be told apart: it has no position, and its cells stay empty.
     at = pa.array([positions.get(row["row_number"]) for row in refusals], pa.int64())
-    front = [
-        pa.array([str(row[name] if row[name] is not None else "").encode() for row in refusals], pa.binary())
-        for name in ("row_number", "code", "reason")
-    ]
-    return pa.table([*front, *(column.take(at) for column in chunk.cells.columns)], schema=schema)
+    columns = [column.take(at).to_pylist() for column in chunk.cells.columns]
+    for row, cells in zip(refusals, zip(*columns, strict=True), strict=True):
+        front = (str(row[name] or "").encode() for name in ("row_number", "code", "reason"))
+        yield _line((*front, *cells))
+
+
+def _line(cells: Iterable[bytes | None]) -> bytes:
+    """As RFC 4180 writes it, null as nothing at all. In bytes, which Arrow would not write if they are no text."""
+    return b",".join(b"" if cell is None else b'"%b"' % cell.replace(b'"', b'""') for cell in cells) + b"\n"
 
 
 def _plain_name(path: str) -> str:

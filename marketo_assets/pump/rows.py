@@ -131,7 +131,11 @@ def prepare(
     ):
         key = "" if keys[at] is None or keys[at] is CLEAR else normalise_key(str(keys[at]))
         if superseded[number]:
-            settled.append(RowResult(number, key, "superseded", "same_key", "the same key comes later, in this file or a newer one"))
+            settled.append(
+                RowResult(
+                    number, key, "superseded", "same_key", "the same key comes later, in this file or a newer one"
+                )
+            )
         elif at in faults:
             settled.append(RowResult(number, key, "rejected", *faults[at]))
         elif not key:

@@ -185,7 +185,10 @@ class PumpWorld:
     def metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
         """Metadata of the one materialization of a run."""
         (event,) = result.get_asset_materialization_events()
-        return {name: value.value for name, value in event.materialization.metadata.items()}
+        return {
+            name: [record.data for record in value.records] if isinstance(value, dg.TableMetadataValue) else value.value
+            for name, value in event.materialization.metadata.items()
+        }
 
     @staticmethod
     def failure(result: dg.ExecuteInProcessResult) -> str:

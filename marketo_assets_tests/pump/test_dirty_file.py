@@ -100,10 +100,9 @@ def _check_metadata(told: dict[str, Any]) -> None:
     }
     assert told["dagster/row_count"] == 18
     assert told["ignored_columns"] == ["favourite_colour"]
-    codes = {record.data["code"]: record.data["rows"] for record in told["codes"]}
+    codes = {row["code"]: row["rows"] for row in told["codes"]}
     assert codes == Counter(REJECTED.values())
-    sample = [record.data for record in told["refused_rows_sample"]]
-    assert {row["row_number"]: row["code"] for row in sample} == REJECTED
+    assert {row["row_number"]: row["code"] for row in told["refused_rows_sample"]} == REJECTED
 
 
 def _check_checks(result: dg.ExecuteInProcessResult) -> None:

@@ -1,0 +1,80 @@
+"""`marketo-assets check` looks at everything and writes nothing.
+
+Guards against: a green check of a mapping that fails at night, and a check that stops at the first thing wrong.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from mypy_boto3_s3.service_resource import Bucket
+
+from marketo_assets.cli import main
+from marketo_assets.marketo.clock import SystemClock
+from marketo_assets.sandbox import processes
+from marketo_assets.sandbox.marketo import Emulator, EmulatorOptions, LocalServer
+from marketo_assets.warehouse.session import Warehouse
+
+CONFIG = """
+pumps:
+  contacts:
+    source: {{table: {table}, key: email_address, updated_at: last_changed}}
+    mapping:
+      email_address: email
+      first_name: {field}
+"""
+
+
+@pytest.fixture
+def environment(warehouse_env: dict[str, str], s3_env: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
+    options = EmulatorOptions()
+    with closing(Emulator(options, SystemClock())) as emulator, LocalServer(emulator) as server:
+        yield {
+            **warehouse_env,
+            **s3_env,
+            **processes.marketo_environment(server.url, options.client_id, options.client_secret),
+            "MARKETO_ASSETS_CONFIG": str(tmp_path / "marketo.yaml"),
+            "DAGSTER_HOME": str(tmp_path),
+        }
+        assert emulator.lead_count() == 0
+
+
+def test_all_is_well(
+    environment: dict[str, str], warehouse: Warehouse, source_schema: str, s3_bucket: Bucket, tmp_path: Path
+) -> None:
+    table = f"{source_schema}.CONTACTS"
+    warehouse.execute(f"create table {table} (email_address varchar, first_name varchar, last_changed timestamp_ntz)")
+    (tmp_path / "marketo.yaml").write_text(CONFIG.format(table=table, field="firstName"))
+    result = CliRunner().invoke(main, ["check"], env=environment)
+    assert result.exit_code == 0, result.output
+    assert [line.split(":")[0] for line in result.output.splitlines()] == [
+        "ok    marketo.yaml and the environment (local)",
+        "ok    Marketo",
+        "ok    S3",
+        "ok    mapping of contacts",
+        "ok    table of contacts",
+    ]
+    assert list(s3_bucket.objects.all()) == []
+    assert warehouse.rows("select table_name from information_schema.tables where table_schema = 'MARKETO'") == []
+
+
+def test_everything_wrong_is_named_at_once_with_its_line(
+    environment: dict[str, str], source_schema: str, tmp_path: Path
+) -> None:
+    (tmp_path / "marketo.yaml").write_text(CONFIG.format(table=f"{source_schema}.NO_TABLE", field="firstNme"))
+    result = CliRunner().invoke(main, ["check"], env={**environment, "PUMP_BUCKET": "no-such-bucket"})
+    assert result.exit_code == 1
+    assert "FAIL  S3" in result.output
+    assert (
+        "marketo.yaml:7: first_name: Marketo has no lead field 'firstNme'; did you mean 'firstName'?" in result.output
+    )
+    assert "FAIL  table of contacts" in result.output
+
+
+def test_a_wrong_environment_is_one_clear_message(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["check"], env={"MARKETO_ASSETS_ENV": "production", "MARKETO_BASE_URL": ""})
+    assert result.exit_code == 1
+    assert "MARKETO_ASSETS_ENV is 'production'; expected one of local, staging, prod" in result.output
+    assert "MARKETO_BASE_URL" in result.output
