@@ -174,7 +174,8 @@ def test_no_cell_is_in_logs_events_metadata_or_exceptions(
     world.put("dirty.csv", DIRTY)
     world.put("headless.csv", b"ada@example.com,Bobsecret\nbob@example.com,Bobsecret\n")
     world.put("open.csv", HEADER + b'\nada@example.com,"Bobsecret\n')
-    world.misbehave(Fault("POST /rest/v1/leads.json", "error", code="1234", message="secret row", every=3))
+    said = "Invalid value for field 'email' and value 'Bobsecret'"
+    world.misbehave(Fault("POST /rest/v1/leads.json", "error", code="1234", message=said, every=3))
     with caplog.at_level(logging.DEBUG):
         world.drop()
         succeeded = [result.success for result in world.sync()]
@@ -182,5 +183,4 @@ def test_no_cell_is_in_logs_events_metadata_or_exceptions(
     events = [str(record) for run in world.runs for record in world.instance.all_logs(run.run_id)]
     told = "\n".join([caplog.text, *capfd.readouterr(), *events])
     assert len(told) > 100_000
-    found = [(secret, told[max(0, at - 200) : at + 50]) for secret in secrets if (at := told.find(secret)) >= 0]
-    assert [entry for entry in found if entry[0] != "secret" or "secret row" not in entry[1]] == []
+    assert [told[max(0, at - 200) : at + 50] for secret in secrets if (at := told.find(secret)) >= 0] == []

@@ -1,0 +1,77 @@
+"""The demo as a newcomer runs it: twice on the same state.
+
+Guards against: a demo that does not add up, processes left after Ctrl-C, contacts sent again although nothing changed
+(all 57 columns, so that a fingerprint that is not the same twice shows).
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+PROJECT = Path(__file__).parents[2]
+CONTACTS = 400
+
+
+def demo(state: Path, *options: str) -> "subprocess.Popen[str]":
+    command = [
+        sys.executable,
+        "-m",
+        "marketo_assets",
+        "demo",
+        "--state",
+        str(state),
+        "--contacts",
+        str(CONTACTS),
+        *options,
+    ]
+    return subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        env={**os.environ, "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def rows(output: str, name: str) -> int:
+    """The number beside a name in the table."""
+    found = re.search(rf"│\s+{re.escape(name)}\s+│\s+([\d,]+) │", output)
+    assert found, output
+    return int(found[1].replace(",", ""))
+
+
+def test_the_demo_adds_up_stops_at_ctrl_c_and_sends_nothing_twice(tmp_path: Path) -> None:
+    first = demo(tmp_path)
+    assert first.stdout is not None
+    output = ""
+    for line in first.stdout:
+        output += line
+        if "It keeps running" in line:
+            break
+    assert "It keeps running" in output, output
+    children = psutil.Process(first.pid).children(recursive=True)
+    assert len(children) > 4
+    first.send_signal(signal.SIGINT)
+    assert first.wait(60) == 0
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+
+    exported = rows(output, "exported to S3")
+    without_key, older = rows(output, "without an e-mail"), rows(output, "older ones with the same e-mail")
+    assert exported + without_key + older == CONTACTS
+    assert rows(output, "accounted for") == exported
+    assert rows(output, "created") + rows(output, "updated") + rows(output, "rejected") == exported
+    assert rows(output, "duplicates resolved (several leads, one e-mail)") > 0
+
+    second = demo(tmp_path, "--exit")
+    output, _ = second.communicate(timeout=240)
+    assert second.returncode == 0, output
+    assert rows(output, "exported to S3") == 0
+    assert rows(output, "unchanged since Marketo answered") == exported
+    assert "Nothing has changed" in output
