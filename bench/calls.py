@@ -35,11 +35,15 @@ def measure(*, quick: bool) -> Measurement:
             Bound("write calls with nothing changed", unchanged.get(LEADS_PATH, 0), "at most", 0, ""),
         ),
         arithmetic=(
-            f"{rows:,} contacts / {MAX_BATCH_ROWS} in a call = {least} calls at the least;"
-            f" {MOST_OVER:g} x {least} = {MOST_OVER * least:.1f}.",
+            (
+                f"{rows:,} contacts / {MAX_BATCH_ROWS} in a call = {least} calls at the least;"
+                f" {MOST_OVER:g} x {least} = {MOST_OVER * least:.1f}."
+            ),
             f"Counted by the client over one drop and the run of its file, whatever they were for: {calls}.",
-            f"The same drop again, nothing changed: {exported_again} rows exported, no file, no run;"
-            f" {unchanged.get(LEADS_PATH, 0)} write calls, {sum(unchanged.values())} others.",
+            (
+                f"The same drop again, nothing changed: {exported_again} rows exported, no file, no run;"
+                f" {unchanged.get(LEADS_PATH, 0)} write calls, {sum(unchanged.values())} others."
+            ),
         ),
         figures={"calls by endpoint, changed": changed, "calls by endpoint, nothing changed": unchanged},
     )

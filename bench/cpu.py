@@ -23,7 +23,7 @@ from marketo_assets.marketo.leads import LeadField, sync_body
 from marketo_assets.pump.mapping import LeadMapping, resolve_mapping
 from marketo_assets.pump.reader import CsvFile, chunks, scan, store
 from marketo_assets.pump.recorder import Recorder
-from marketo_assets.pump.rows import MAX_BATCH_ROWS, batches, match_header, pieces, prepare
+from marketo_assets.pump.rows import MAX_BATCH_ROWS, batches, match_header, prepare
 from marketo_assets.pump.sync_file import Task, prepared_rows
 from marketo_assets.pump.values import cast_column
 from marketo_assets.sandbox.marketo.fields import known_fields
@@ -60,13 +60,19 @@ def measure(*, quick: bool) -> Measurement:
             Bound("the same, with real-world dirt", median(with_dirt["seconds"]), "at most", MOST_SECONDS, "s"),
         ),
         arithmetic=(
-            f"{rows:,} contacts of {len(mapping.fields)} columns, {REPETITIONS} times; the median of the CPU seconds of"
-            " this one process (user and system, all threads), scaled to a million.",
-            "From the file as it comes from S3 to the bytes of the requests: copy with SHA-256 and quotes checked, scan"
-            " for the last row of each key, parse, map and cast every cell, JSON, batches of 300.",
-            f"Row by row over DataFrame.iterrows, the same casts in plain Python, the same bodies (compared byte by"
-            f" byte over {pandas_rows:,} contacts): {per_row:.0f} s per million, {per_row / total:.1f} times as much."
-            " It reads and casts only: no scan, no checks, no hash.",
+            (
+                f"{rows:,} contacts of {len(mapping.fields)} columns, {REPETITIONS} times; the median of the CPU seconds of"
+                " this one process (user and system, all threads), scaled to a million."
+            ),
+            (
+                "From the file as it comes from S3 to the bytes of the requests: copy with SHA-256 and quotes checked, scan"
+                " for the last row of each key, parse, map and cast every cell, JSON, batches of 300."
+            ),
+            (
+                f"Row by row over DataFrame.iterrows, the same casts in plain Python, the same bodies (compared byte by"
+                f" byte over {pandas_rows:,} contacts): {per_row:.0f} s per million, {per_row / total:.1f} times as much."
+                " It reads and casts only: no scan, no checks, no hash."
+            ),
         ),
         figures={
             "clean contacts, CPU s per million, each repetition": whole["seconds"],
@@ -132,15 +138,14 @@ def _stages(path: Path, mapping: LeadMapping) -> Seconds:
             chunk = next(source, None)
         if chunk is None:
             return seconds
-        for piece in pieces(chunk):
-            with _cpu(seconds, "rows: cast, map, JSON"):
-                rows, _ = prepare(piece, match, mapping, scanned.superseded)
-            with _cpu(seconds, "batches and bodies"):
-                for batch in batches(rows):
-                    sync_body([row.body for row in batch])
-            with _cpu(seconds, "of which cast"):
-                for name, field in match.columns:
-                    cast_column(piece.cells.column(name), field)
+        with _cpu(seconds, "rows: cast, map, JSON"):
+            rows, _ = prepare(chunk, match, mapping, scanned.superseded)
+        with _cpu(seconds, "batches and bodies"):
+            for batch in batches(rows):
+                sync_body([row.body for row in batch])
+        with _cpu(seconds, "of which cast"):
+            for name, field in match.columns:
+                cast_column(chunk.cells.column(name), field)
 
 
 class _RowByRow:

@@ -33,14 +33,18 @@ def measure(*, quick: bool) -> Measurement:
             Bound(f"drop: {large:,} rows", peaks["drop"][1], "at most", MOST_MB, "MB"),
         ),
         arithmetic=(
-            "The whole path in a process of its own, Dagster and the connectors included: contact table, drop to one"
-            " CSV file of that many rows and 57 columns on S3, file to leads, ledger and rejects file. Limits off.",
+            (
+                "The whole path in a process of its own, Dagster and the connectors included: contact table, drop to one"
+                " CSV file of that many rows and 57 columns on S3, file to leads, ledger and rejects file. Limits off."
+            ),
             *(
                 f"{asset}: {peaks[asset][1]:.0f} MB / {peaks[asset][0]:.0f} MB = {growth[asset]:.2f}"
                 for asset in ("leads", "drop")
             ),
-            "Contacts with real-world dirt. Files of this project's own drop hold 100,000 rows at most"
-            " (max_rows_per_file); here the bound is lifted.",
+            (
+                "Contacts with real-world dirt. Files of this project's own drop hold 100,000 rows at most"
+                " (max_rows_per_file); here the bound is lifted."
+            ),
         ),
         figures={
             f"{asset}, {rows:,} contacts": {

@@ -123,8 +123,10 @@ def _section(name: str, result: dict[str, Any]) -> str:
             "",
             f"| figure | |\n|---|---|\n{figures}",
             "",
-            f"Measured {result['measured_at']} on {machine['cores']} cores ({machine['processor']},"
-            f" {machine['memory_gb']} GB), Python {machine['python']}; load before: {result['load_before']}.",
+            (
+                f"Measured {result['measured_at']} on {machine['cores']} cores ({machine['processor']},"
+                f" {machine['memory_gb']} GB), Python {machine['python']}; load before: {result['load_before']}."
+            ),
             "",
         ]
     )

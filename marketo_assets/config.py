@@ -85,7 +85,15 @@ class PumpConfig(_Strict):
     @model_validator(mode="after")
     def _columns_and_fields_are_named_once(self) -> "PumpConfig":
         first: dict[str, FieldMapping] = {}
+        columns: dict[str, FieldMapping] = {}
         for entry in self.mapping:
+            other = columns.setdefault(entry.column.casefold(), entry)
+            if other is not entry:
+                message = (
+                    f"the columns {other.column!r} ({other.place}) and {entry.column!r} ({entry.place}) differ in case"
+                    " only, which neither Snowflake nor the header of a file tells apart; keep one of them"
+                )
+                raise ValueError(message)
             other = first.setdefault(entry.to.casefold(), entry)
             if other is not entry:
                 message = (
@@ -125,12 +133,19 @@ def load_config(path: Path) -> MarketoConfig:
         raise ConfigError(
             [f"{path}: no such file; set MARKETO_ASSETS_CONFIG to the path of marketo.yaml"],
         ) from None
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path.name}: not in UTF-8; save it as UTF-8"]) from None
     try:
         document = _parse(text, path.name)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise ConfigError([f"{path.name}:{line}: not valid YAML: {error.problem or error.context}"]) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError([f"{path.name}:{line}: not valid YAML: {error.reason}"]) from None
     try:
         return MarketoConfig.model_validate(document.data)
     except ValidationError as error:
@@ -153,8 +168,10 @@ def _plain(node: yaml.Node, at: Keys, lines: dict[Keys, int], loader: yaml.SafeL
         return loader.construct_object(node, deep=True)
     data: dict[Hashable, Any] = {}
     for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise ConfigError([f"{name}:{line}: not a key: expected plain text before the colon; put it in quotes"])
+        key = loader.construct_object(key_node)
         here = (*at, key)
         if key in data:
             raise ConfigError(

@@ -68,6 +68,9 @@ class Settings:
         if environment not in get_args(Environment):
             known = ", ".join(get_args(Environment))
             problems.append(f"MARKETO_ASSETS_ENV is {environment!r}; expected one of {known}")
+        port = env.get("SNOWFLAKE_PORT") or "0"
+        if not port.isdecimal():
+            problems.append(f"SNOWFLAKE_PORT is {port!r}; expected a number")
         missing = [name for name in _REQUIRED if not env.get(name)]
         if not env.get("SNOWFLAKE_PASSWORD") and not env.get("SNOWFLAKE_PRIVATE_KEY_PATH"):
             missing.append("SNOWFLAKE_PASSWORD or SNOWFLAKE_PRIVATE_KEY_PATH")

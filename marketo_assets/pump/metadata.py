@@ -19,7 +19,7 @@ def source(state: SourceState) -> Metadata:
     told: Metadata = {
         "dagster/row_count": state.contacts,
         "blank_keys": state.blank_keys,
-        "contacts_sharing_a_key": state.contacts - state.blank_keys - state.keys,
+        "older_contacts_of_a_key": state.contacts - state.blank_keys - state.keys,
     }
     if state.last_changed is not None:
         told["last_changed"] = dg.MetadataValue.text(state.last_changed.isoformat())
@@ -44,7 +44,7 @@ def drop(dropped: Drop, state: SourceState, open_files: Sequence[Row]) -> Metada
         "dagster/row_count": dropped.rows,
         "contacts": state.contacts,
         "contacts_without_a_key": state.blank_keys,
-        "contacts_left_out_for_a_newer_one_with_the_same_key": state.contacts - state.blank_keys - state.keys,
+        "older_contacts_of_a_key": state.contacts - state.blank_keys - state.keys,
         "files": dg.MetadataValue.json(list(dropped.uris)),
         "bytes": dropped.byte_count,
         "open_files": len(open_files),
@@ -80,8 +80,8 @@ def leads(report: FileReport, stats: CallStats, seconds: float) -> Metadata:
         "api_calls": stats.calls,
         "api_errors": dg.MetadataValue.json(dict(stats.errors_by_code)),
         "api_retries": stats.retries,
-        "seconds_waited_for_limits": stats.seconds_waited,
-        "seconds": seconds,
+        "seconds_waited_for_limits": round(stats.seconds_waited, 1),
+        "seconds": round(seconds, 1),
         "ignored_columns": dg.MetadataValue.json(list(report.ignored_columns)),
     }
     if report.codes:

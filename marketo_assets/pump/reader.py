@@ -19,8 +19,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-BLOCK_BYTES: Final = 16 << 20
-"""What is parsed at once, and so the longest row that can be read. Memory is a few times this, whatever the file."""
+BLOCK_BYTES: Final = 1 << 20
+"""What is parsed at once. Arrow reads up to 32 blocks ahead, so memory is several tens of this, whatever the file."""
+
+LONGEST_ROW_BYTES: Final = 16 << 20
+"""The longest row that can be read. A file with a row longer than a block is read in blocks of this size instead."""
 
 _COPY_BYTES: Final = 1 << 20
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -170,8 +173,8 @@ def _refuse_misplaced_quote(path: Path) -> None:
 
     Raises FileRefusedError that names the row.
     """
-    # A value may be as long as a block; the csv module's own bound is lower.
-    csv.field_size_limit(BLOCK_BYTES)
+    # The csv module's own bound for a value is lower than ours.
+    csv.field_size_limit(LONGEST_ROW_BYTES)
     row_number = 0
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as source:
         rows = csv.reader(source, strict=True)
@@ -189,8 +192,36 @@ def _refuse_misplaced_quote(path: Path) -> None:
 def chunks(file: CsvFile, columns: Sequence[str]) -> Iterator[Chunk]:
     """Read the file block by block, only the named columns (names as in the header).
 
-    Raises FileRefusedError for a row longer than BLOCK_BYTES.
+    Raises FileRefusedError for a row longer than LONGEST_ROW_BYTES.
     """
+    next_row = 1
+    for block_bytes in (BLOCK_BYTES, LONGEST_ROW_BYTES):
+        try:
+            for chunk in _blocks(file, columns, block_bytes):
+                fresh = _from_row(chunk, next_row)
+                count = len(fresh.row_numbers) + len(fresh.ragged)
+                next_row += count
+                if count:
+                    yield fresh
+        except pa.ArrowInvalid as error:
+            if "straddling" not in str(error):
+                raise
+        else:
+            return
+    message = f"after row {next_row - 1}: a row is longer than {LONGEST_ROW_BYTES >> 20} MiB; shorten or remove it"
+    raise FileRefusedError(message)
+
+
+def _from_row(chunk: Chunk, first: int) -> Chunk:
+    """What of a chunk has not been read before: rows and ragged rows from number `first` on."""
+    if not len(chunk.row_numbers) or chunk.row_numbers[0] >= first:
+        return chunk
+    start = int(np.searchsorted(chunk.row_numbers, first))
+    ragged = tuple(row for row in chunk.ragged if row.row_number >= first)
+    return Chunk(chunk.row_numbers[start:], chunk.cells.slice(start), ragged)
+
+
+def _blocks(file: CsvFile, columns: Sequence[str], block_bytes: int) -> Iterator[Chunk]:
     ragged: list[RaggedRow] = []
 
     def on_ragged(row: pacsv.InvalidRow) -> str:
@@ -199,17 +230,11 @@ def chunks(file: CsvFile, columns: Sequence[str]) -> Iterator[Chunk]:
         return "skip"
 
     next_row = 1
-    try:
-        for cells in _open(file, columns, on_ragged):
-            row_numbers = _numbers(next_row, cells.num_rows, ragged)
-            next_row = int(row_numbers[-1]) + 1 if len(row_numbers) else next_row
-            yield Chunk(row_numbers, cells, tuple(row for row in ragged if row.row_number < next_row))
-            ragged = [row for row in ragged if row.row_number >= next_row]
-    except pa.ArrowInvalid as error:
-        if "straddling" not in str(error):
-            raise
-        message = f"after row {next_row - 1}: a row is longer than {BLOCK_BYTES >> 20} MiB; shorten or remove it"
-        raise FileRefusedError(message) from None
+    for cells in _open(file, columns, on_ragged, block_bytes):
+        row_numbers = _numbers(next_row, cells.num_rows, ragged)
+        next_row = int(row_numbers[-1]) + 1 if len(row_numbers) else next_row
+        yield Chunk(row_numbers, cells, tuple(row for row in ragged if row.row_number < next_row))
+        ragged = [row for row in ragged if row.row_number >= next_row]
     if ragged:
         yield Chunk(np.empty(0, np.int64), _no_rows(columns), tuple(ragged))
 
@@ -218,11 +243,13 @@ def _no_rows(columns: Sequence[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema=pa.schema([(name, pa.binary()) for name in columns]))
 
 
-def _open(file: CsvFile, columns: Sequence[str], on_ragged: object) -> Iterator[pa.RecordBatch]:
+def _open(
+    file: CsvFile, columns: Sequence[str], on_ragged: object, block_bytes: int
+) -> Iterator[pa.RecordBatch]:
     return pacsv.open_csv(  # type: ignore[no-any-return]  # pyarrow has no stubs
         file.path,
         # One thread: only then does Arrow know the numbers of ragged rows.
-        read_options=pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+        read_options=pacsv.ReadOptions(use_threads=False, block_size=block_bytes),
         parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=on_ragged),
         convert_options=pacsv.ConvertOptions(
             # Bytes: a value that is not UTF-8 is then one row's fault and not the file's.

@@ -16,6 +16,9 @@ from marketo_assets.warehouse.session import Row
 
 _FRONT: Final = ("rejected_row_number", "rejected_code", "rejected_reason")
 
+STRETCH_ROWS: Final = 20_000
+"""Rows of the file whose refusals are asked for at once: each question costs the warehouse a query."""
+
 
 def put_rejects(csv_file: CsvFile, file: FileVersion, ledger: Ledger, bucket: Bucket) -> str:
     """Write the refused rows of a file beside it, under `_rejects/`; returns the S3 URI."""
@@ -23,10 +26,16 @@ def put_rejects(csv_file: CsvFile, file: FileVersion, ledger: Ledger, bucket: Bu
     local = csv_file.path.with_name("rejects.csv")
     with local.open("wb") as rejects:
         rejects.write(_line(name.encode() for name in (*_FRONT, *columns)))
+        refusals: list[Row] = []
+        known_to = 0
         for chunk in chunks(csv_file, columns):
-            numbers = [*chunk.row_numbers.tolist(), *(row.row_number for row in chunk.ragged)]
-            refusals = ledger.refusals(file, min(numbers), max(numbers)) if numbers else []
-            rejects.writelines(_refused_lines(chunk, refusals))
+            last = max([*chunk.row_numbers.tolist(), *(row.row_number for row in chunk.ragged)])
+            if last > known_to:
+                first, known_to = known_to + 1, max(last, known_to + STRETCH_ROWS)
+                refusals += ledger.refusals(file, first, known_to)
+            of_chunk = [row for row in refusals if row["row_number"] <= last]
+            rejects.writelines(_refused_lines(chunk, of_chunk))
+            refusals = refusals[len(of_chunk) :]
     return bucket.put(f"{REJECTS_FOLDER}/{_plain_name(file.path)}", local, {})
 
 

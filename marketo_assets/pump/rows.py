@@ -19,10 +19,6 @@ MAX_BATCH_ROWS: Final = 300
 MAX_BATCH_BYTES: Final = 1_000_000 - 2_000
 """A request body is at most 1 MB (413 beyond); room is left for what stands around the rows."""
 
-PIECE_ROWS: Final = 4_000
-"""Rows cast at once: few enough that their values, as Python objects, are made, used and gone within the processor's
-cache, and that a column with one bad cell is looked at cell by cell over few rows."""
-
 Status = Literal["created", "updated", "skipped", "rejected", "superseded", "unsent"]
 
 STATUSES: Final[tuple[Status, ...]] = ("created", "updated", "skipped", "rejected", "superseded", "unsent")
@@ -98,14 +94,6 @@ def select(chunk: Chunk, wanted: npt.NDArray[np.bool_]) -> Chunk:
     cells = chunk.cells if keep.all() else chunk.cells.filter(pa.array(keep))
     ragged = tuple(row for row in chunk.ragged if wanted[row.row_number])
     return Chunk(chunk.row_numbers[keep], cells, ragged)
-
-
-def pieces(chunk: Chunk) -> Iterator[Chunk]:
-    """The chunk in stretches of up to PIECE_ROWS rows, in order; its ragged rows come with the first."""
-    ragged = chunk.ragged
-    for start in range(0, max(1, chunk.cells.num_rows), PIECE_ROWS):
-        yield Chunk(chunk.row_numbers[start : start + PIECE_ROWS], chunk.cells.slice(start, PIECE_ROWS), ragged)
-        ragged = ()
 
 
 def prepare(

@@ -18,7 +18,6 @@ from marketo_assets.pump.rows import (
     PreparedRow,
     RowResult,
     batches,
-    pieces,
     prepare,
     select,
     too_large,
@@ -101,9 +100,8 @@ def prepared_rows(
     recorder: Recorder,
 ) -> Iterator[PreparedRow]:
     """The wanted rows of the file that can be sent; those that cannot are handed to the recorder on the way."""
-    columns = [name for name, _ in task.match.columns]
-    for piece in (piece for chunk in chunks(task.csv_file, columns) for piece in pieces(select(chunk, wanted))):
-        to_send, settled = prepare(piece, task.match, task.mapping, superseded)
+    for chunk in chunks(task.csv_file, [name for name, _ in task.match.columns]):
+        to_send, settled = prepare(select(chunk, wanted), task.match, task.mapping, superseded)
         settled += [
             RowResult(row.row_number, row.key, "rejected", "row_too_large", _TOO_LARGE_REASON)
             for row in to_send

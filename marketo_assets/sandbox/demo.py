@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def _run(stack: ExitStack, console: Console, count: int, state: Path, port: int,
         dagster.wait_until_ready(START_SECONDS)
     console.print(f"Dagster runs at [bold]{dagster.url}[/bold]")
     calls_before, started = calls_used_today(client), time.monotonic()
-    since = time.time()
+    since = datetime.now(UTC).replace(tzinfo=None)
     run_id = _launch_drop(dagster)
     outcome = _watch(console, warehouse, dagster, run_id, since)
     seconds = time.monotonic() - started
@@ -149,7 +150,7 @@ def _load(console: Console, warehouse: Warehouse, client: MarketoClient, count: 
         task = progress.add_task("loading contacts", total=count)
         dirt = contacts.load_contacts(warehouse, count, on_chunk=lambda rows: progress.advance(task, rows))
         known = warehouse.rows(
-            f"select distinct lower(trim(email_address)) as email from {contacts.SOURCE_TABLE}"  # noqa: S608 - own name
+            f"select distinct lower(trim(email_address)) as email from {contacts.SOURCE_TABLE}"
             " where email_address like '%@%' and email_address not like '% %' order by 1"
         )
         emails = [row["email"] for row in known if row["email"].isascii()]
@@ -184,7 +185,7 @@ def _graphql(dagster: Server) -> DagsterGraphQLClient:
     return DagsterGraphQLClient("127.0.0.1", port_number=dagster.port)
 
 
-def _watch(console: Console, warehouse: Warehouse, dagster: Server, run_id: str, since: float) -> Outcome:
+def _watch(console: Console, warehouse: Warehouse, dagster: Server, run_id: str, since: datetime) -> Outcome:
     """Look at the drop's run, then at the ledger, until every file of the drop has ended."""
     client = _graphql(dagster)
     with _progress(console) as progress:
@@ -194,7 +195,7 @@ def _watch(console: Console, warehouse: Warehouse, dagster: Server, run_id: str,
             time.sleep(_POLL_SECONDS)
         if status != DagsterRunStatus.SUCCESS:
             _stop_at_failed_run(dagster, since)
-        outcome, open_files = _outcome(warehouse, run_id)
+        outcome, open_files = _outcome(warehouse, since)
         progress.update(task, total=1, completed=1)
         if not open_files:
             return outcome
@@ -203,12 +204,12 @@ def _watch(console: Console, warehouse: Warehouse, dagster: Server, run_id: str,
             dagster.check()
             _stop_at_failed_run(dagster, since)
             time.sleep(_POLL_SECONDS)
-            outcome, open_files = _outcome(warehouse, run_id)
+            outcome, open_files = _outcome(warehouse, since)
             progress.update(task, completed=outcome.settled)
     return outcome
 
 
-def _stop_at_failed_run(dagster: Server, since: float) -> None:
+def _stop_at_failed_run(dagster: Server, since: datetime) -> None:
     """Raise DemoError with what a run that failed or was cancelled since then says of itself."""
     query = """
     query($since: Float!) {
@@ -220,7 +221,9 @@ def _stop_at_failed_run(dagster: Server, since: float) -> None:
     }
     """
     answer = requests.post(
-        f"{dagster.url}/graphql", json={"query": query, "variables": {"since": since}}, timeout=30
+        f"{dagster.url}/graphql",
+        json={"query": query, "variables": {"since": since.replace(tzinfo=UTC).timestamp()}},
+        timeout=30,
     ).json()
     for run in answer["data"]["runsOrError"]["results"]:
         errors = [event["error"] for event in run["eventConnection"]["events"] if event.get("error")]
@@ -228,27 +231,27 @@ def _stop_at_failed_run(dagster: Server, since: float) -> None:
         raise DemoError("\n".join([f"run {run['runId']} failed; Dagster's log is {dagster.log}", *causes]))
 
 
-def _outcome(warehouse: Warehouse, run_id: str) -> tuple[Outcome, int]:
-    """What the ledger says of the drop of this run, and how many of its files are open."""
-    of_drop = "contains(file, %(run)s)"
-    run = f"-{run_id[:8]}/"
+def _outcome(warehouse: Warehouse, since: datetime) -> tuple[Outcome, int]:
+    """What the ledger says of the files dropped since then (by us or by the schedule), and how many are open."""
+    dropped = "PUMP_FILES where origin = 'drop' and opened_at >= %(since)s"
+    of_them = f"where file in (select file from {dropped})"
     files = warehouse.rows(
-        "select coalesce(sum(row_count), 0) as exported, count_if(state in ('writing', 'open')) as open_files"  # noqa: S608
-        f" from PUMP_FILES where origin = 'drop' and {of_drop}",
-        run=run,
+        "select coalesce(sum(row_count), 0) as exported,"
+        f" coalesce(count_if(state in ('writing', 'open')), 0) as open_files from {dropped}",
+        since=since,
     )[0]
     rows = warehouse.rows(
-        f"select status, code, count(*) as n from LEAD_SYNC_RESULTS where {of_drop} group by status, code",  # noqa: S608
-        run=run,
+        f"select status, code, count(*) as n from LEAD_SYNC_RESULTS {of_them} group by status, code",
+        since=since,
     )
-    duplicates = warehouse.rows(f"select count(*) as n from DUPLICATE_LEADS where {of_drop}", run=run)[0]["n"]  # noqa: S608
+    duplicates = warehouse.rows(f"select count(*) as n from DUPLICATE_LEADS {of_them}", since=since)[0]["n"]
     counts = dict.fromkeys(("created", "updated", "skipped", "rejected", "superseded"), 0)
     codes: dict[str, int] = {}
     for row in rows:
         counts[row["status"]] += row["n"]
         if row["status"] in {"skipped", "rejected"}:
             codes[row["code"]] = codes.get(row["code"], 0) + row["n"]
-    return Outcome(int(files["exported"]), counts, codes, int(duplicates)), int(files["open_files"] or 0)
+    return Outcome(int(files["exported"]), counts, codes, int(duplicates)), int(files["open_files"])
 
 
 def _table(source: SourceState, outcome: Outcome, calls: int, seconds: float, url: str) -> Table:

@@ -23,7 +23,8 @@ def identifier(name: str) -> str:
 
 def plain_parts(name: str) -> list[str]:
     """The parts of a name without their quotes, folded to lower case."""
-    return [part.strip('"').replace('""', '"').lower() for part in re.findall(_PART, name)]
+    bare = (part[1:-1].replace('""', '"') if part.startswith('"') else part for part in re.findall(_PART, name))
+    return [part.lower() for part in bare]
 
 
 def statement(package: str, file: str, **names: str) -> str:

@@ -1,6 +1,6 @@
 """A pump of a few columns over the shared Snowflake and S3 and an emulator of its own, driven through Dagster."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +54,7 @@ class EmulatedMarketo:
     clock: VirtualClock
     state_dir: Path
     concurrent_calls: int = 10
+    transport: Callable[[Emulator], EmulatorTransport] = EmulatorTransport
 
     @contextmanager
     def client(self) -> Iterator[MarketoClient]:
@@ -65,7 +66,7 @@ class EmulatedMarketo:
                 options.client_secret,
                 budget,
                 clock=self.clock,
-                transport=EmulatorTransport(self.emulator),
+                transport=self.transport(self.emulator),
             )
 
     @contextmanager

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from marketo_assets.pump.reader import BLOCK_BYTES, CsvFile, FileRefusedError, chunks, scan, store
+from marketo_assets.pump.reader import BLOCK_BYTES, LONGEST_ROW_BYTES, CsvFile, FileRefusedError, chunks, scan, store
 
 Cells = list[bytes | None]
 
@@ -216,8 +216,19 @@ def test_a_field_of_10_mb_leaves_its_neighbours_alone(tmp_path: Path) -> None:
     assert rows(file) == {1: [b"1", b"2"], 2: [b"3", long], 3: [b"5", b"6"]}
 
 
+def test_a_long_row_deep_in_a_file_repeats_no_row_before_it(tmp_path: Path) -> None:
+    lines = [b"1,2,3" if number % 9 == 0 else b"x" * 500 + b",%d" % number for number in range(1, 10_001)]
+    long = b"x" * (2 * BLOCK_BYTES)
+    file = stored(tmp_path, b"\n".join([b"a,b", *lines, long + b",10001", b"1,2,3", b"y,10003"]))
+    numbers = [int(number) for chunk in chunks(file, ["b"]) for number in chunk.row_numbers]
+    cells = [cell for chunk in chunks(file, ["b"]) for cell in chunk.cells.column(0).to_pylist()]
+    assert numbers == [number for number in range(1, 10_004) if number % 9 and number != 10_002]
+    assert cells == [b"%d" % number for number in numbers]
+    assert [number for number, _, _ in ragged(file)] == [*range(9, 10_001, 9), 10_002]
+
+
 def test_a_row_longer_than_a_block_refuses_the_file_and_names_the_place(tmp_path: Path) -> None:
-    message = refusal(tmp_path, b"a,b\n1,2\n3," + b"x" * (2 * BLOCK_BYTES + 1) + b"\n5,6\n")
+    message = refusal(tmp_path, b"a,b\n1,2\n3," + b"x" * (2 * LONGEST_ROW_BYTES + 1) + b"\n5,6\n")
     assert message == "after row 1: a row is longer than 16 MiB; shorten or remove it"
 
 

@@ -1,0 +1,55 @@
+"""The files' sensor against S3 and Dagster.
+
+Guards against: files that are never taken because of their name, and ticks that take on more than they can do.
+"""
+
+from marketo_assets.pump.sensors import MAX_RUNS_PER_TICK
+from marketo_assets_tests.pump.conftest import PumpWorld
+
+ODD_NAMES = [
+    'sub folder/it\'s "odd" & more?#.csv',
+    "größe-名前-🎉...csv",
+    "a,b;c @20260302T120000Z-aaaaaaaa.csv",
+    "100%25+%2F = [x]{y}|\\z.CSV",
+]
+
+
+def content(name: str) -> bytes:
+    return f"email_address,first_name\n{name}@example.com,Ada\n".encode()
+
+
+def test_odd_names_go_from_s3_through_sensor_and_partition_to_leads_and_ledger(world: PumpWorld) -> None:
+    for number, name in enumerate(ODD_NAMES):
+        world.put(name, content(f"{number}") if number else content("0") + b"bad,Ada\n")
+    results = world.sync()
+    assert [result.success for result in results] == [True] * len(ODD_NAMES)
+    assert {row["file"]: row["state"] for row in world.files()} == dict.fromkeys(ODD_NAMES, "done")
+    assert world.emulator.lead_count() == len(ODD_NAMES)
+    rejects = [item.key for item in world.s3.objects.filter(Prefix=f"{world.bucket.prefix}_rejects/")]
+    assert rejects == [f"{world.bucket.prefix}_rejects/{ODD_NAMES[0]}"]
+    assert world.new_partitions() == []
+
+
+def test_only_csv_files_below_the_prefix_are_taken(world: PumpWorld) -> None:
+    for name in ("a.csv", "b.CSV.GZ", "c.txt", "d.csv.bak", "e.csv/", "_rejects/f.csv", "deep/er/g.csv", "csv"):
+        world.put(name, content(name[0]))
+    world.s3.put_object(Key="elsewhere/h.csv", Body=content("h"))
+    assert sorted(file.path for file in world.bucket.list_files()) == ["a.csv", "b.CSV.GZ", "deep/er/g.csv"]
+
+
+def test_a_tick_asks_for_a_bounded_number_of_runs_and_the_next_ticks_for_the_others(world: PumpWorld) -> None:
+    for number in range(MAX_RUNS_PER_TICK + 10):
+        world.put(f"{number:03d}.csv", content(f"{number}"))
+    first = world.tick()
+    assert len(first) == MAX_RUNS_PER_TICK
+    for request in first:
+        world.instance.add_run_tags(_run_for(world, str(request.partition_key)), {})
+    second = world.tick()
+    assert len(second) == 10
+    assert not {request.partition_key for request in first} & {request.partition_key for request in second}
+
+
+def _run_for(world: PumpWorld, partition: str) -> str:
+    """A run as the daemon would have queued it."""
+    job = world.definitions.resolve_implicit_global_asset_job_def()
+    return world.instance.create_run_for_job(job, tags={"dagster/partition": partition}).run_id

@@ -1,0 +1,97 @@
+"""The warehouse session against the local Snowflake.
+
+Guards against: values that change between Arrow and Snowflake, half of a transaction, and tables with personal data
+that are left behind.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from snowflake.connector.errors import ProgrammingError
+
+from marketo_assets.warehouse.session import Warehouse
+
+TYPES: dict[str, tuple[pa.DataType, list[Any]]] = {
+    "whole": (pa.int64(), [0, -(2**62), None, 2**62]),
+    "part": (pa.float64(), [0.0, -1.5, None, 1e300]),
+    "flag": (pa.bool_(), [True, False, None, True]),
+    "day": (pa.date32(), [date(2024, 2, 29), date(1, 1, 1), None, date(9999, 12, 31)]),
+    "moment": (
+        pa.timestamp("us"),
+        [datetime(2024, 2, 29, 12, 0, 0, 123456), datetime(1700, 1, 1), None, datetime(2250, 1, 1)],  # noqa: DTZ001 - UTC
+    ),
+    "words": (pa.string(), ["", 'ünï "x", \\ \n\t%(a)s 🎉', None, "null"]),
+    "Odd_Name": (pa.large_string(), ["a", "b", None, "d"]),
+}
+TABLE = pa.table({name: pa.array(values, kind) for name, (kind, values) in TYPES.items()})
+
+
+def tables(warehouse: Warehouse) -> list[str]:
+    rows = warehouse.rows("select table_name from information_schema.tables where table_schema = current_schema()")
+    return sorted(row["table_name"] for row in rows)
+
+
+def test_every_type_null_and_letter_comes_back_through_a_staged_table(warehouse: Warehouse) -> None:
+    with warehouse.staged(TABLE) as staged:
+        assert warehouse.columns(staged) == [name.lower() for name in TYPES]
+        back = warehouse.arrow(f"select * from {staged}")
+        rows = warehouse.rows(f"select * from {staged}")
+    for name, (_, values) in TYPES.items():
+        assert sorted(back.column(name.lower()).to_pylist(), key=str) == sorted(values, key=str)
+    assert sorted((row["words"] for row in rows), key=str) == sorted(TYPES["words"][1], key=str)
+
+
+def test_an_empty_table_can_be_staged_and_read(warehouse: Warehouse) -> None:
+    with warehouse.staged(TABLE.slice(0, 0)) as staged:
+        back = warehouse.arrow(f"select * from {staged}")
+    assert (back.num_rows, back.column_names) == (0, [name.lower() for name in TYPES])
+
+
+def test_a_staged_table_is_gone_afterwards_even_after_an_error(warehouse: Warehouse) -> None:
+    def fail_while_staged() -> None:
+        with warehouse.staged(TABLE):
+            assert len(tables(warehouse)) == 1
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_while_staged()
+    assert tables(warehouse) == []
+
+
+def test_a_type_without_a_snowflake_type_is_an_error_before_anything_is_made(warehouse: Warehouse) -> None:
+    with pytest.raises(TypeError, match="no Snowflake type is known"), warehouse.staged(pa.table({"a": [[1]]})):
+        pass
+    assert tables(warehouse) == []
+
+
+def test_a_transaction_is_all_or_nothing(warehouse: Warehouse) -> None:
+    warehouse.create("create table A (n number);\ncreate table if not exists A (n number);\n")
+
+    def insert_and_then(fail: Callable[[], object]) -> None:
+        with warehouse.transaction():
+            warehouse.execute("insert into A select 1")
+            fail()
+
+    with pytest.raises(ZeroDivisionError):
+        insert_and_then(lambda: 1 / 0)
+    assert warehouse.rows("select * from A") == []
+    with pytest.raises(ProgrammingError):
+        insert_and_then(lambda: warehouse.execute("insert into NO_SUCH_TABLE select 2"))
+    assert warehouse.rows("select * from A") == []
+    with warehouse.transaction():
+        assert warehouse.execute("insert into A select 3") == 1
+        warehouse.execute("delete from A using (select 9 as n) s where A.n = s.n")
+    assert warehouse.rows("select n from A") == [{"n": 3}]
+
+
+def test_values_are_bound_and_never_part_of_the_sql(warehouse: Warehouse) -> None:
+    warehouse.execute("create table A (word varchar, n number)")
+    words = ["'; drop table A; --", "%(n)s %s %%", "\\' \\n", 'a"b', "", "line\nbreak"]
+    for n, word in enumerate(words):
+        warehouse.execute("insert into A select %(word)s, %(n)s", word=word, n=n)
+    warehouse.execute("insert into A select %(word)s, 99", word=None)
+    assert [row["word"] for row in warehouse.rows("select word from A order by n")] == [*words, None]
+    assert warehouse.rows("select n from A where word = %(word)s", word=words[0]) == [{"n": 0}]
