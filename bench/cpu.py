@@ -17,16 +17,15 @@ import orjson
 import pandas as pd
 
 from bench.contacts import clean_contacts, dirty_contacts, write_csv
+from bench.mapping import project_mapping
 from bench.results import Bound, Measurement
-from marketo_assets.config import load_config
-from marketo_assets.marketo.leads import LeadField, sync_body
-from marketo_assets.pump.mapping import LeadMapping, resolve_mapping
+from marketo_assets.marketo.leads import sync_body
+from marketo_assets.pump.mapping import LeadMapping
 from marketo_assets.pump.reader import CsvFile, chunks, scan, store
 from marketo_assets.pump.recorder import Recorder
 from marketo_assets.pump.rows import MAX_BATCH_ROWS, batches, match_header, prepare
 from marketo_assets.pump.sync_file import Task, prepared_rows
 from marketo_assets.pump.values import cast_column
-from marketo_assets.sandbox.marketo.fields import known_fields
 
 ROWS, QUICK_ROWS = 100_000, 600
 PANDAS_ROWS, QUICK_PANDAS_ROWS = 6_000, 600
@@ -40,8 +39,7 @@ Seconds = dict[str, float]
 def measure(*, quick: bool) -> Measurement:
     """CPU seconds per million contacts, by stage."""
     rows, pandas_rows = (QUICK_ROWS, QUICK_PANDAS_ROWS) if quick else (ROWS, PANDAS_ROWS)
-    described = [LeadField(f.name, f.display_name, f.data_type, f.length, f.read_only) for f in known_fields()]
-    mapping = resolve_mapping(load_config(Path("marketo.yaml")).pumps["contacts"], described)
+    mapping = project_mapping()
     with TemporaryDirectory() as name:
         folder = Path(name)
         clean, dirty = _stored(folder, "clean", clean_contacts(rows), mapping), folder / "dirty.csv"

@@ -122,7 +122,7 @@ def sync_body(
     head = {"action": action, "lookupField": lookup_field}
     if partition_name is not None:
         head["partitionName"] = partition_name
-    return orjson.dumps(head)[:-1] + b',"input":[' + b",".join(rows) + b"]}"
+    return b"".join((orjson.dumps(head)[:-1], b',"input":[', b",".join(rows), b"]}"))
 
 
 def leads_by_filter(

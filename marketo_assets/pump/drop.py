@@ -84,7 +84,8 @@ def _source_names(pump: PumpConfig) -> dict[str, str]:
     return {
         "table": identifier(pump.source.table),
         "updated_at": identifier(pump.source.updated_at),
-        "key_text": f"lower(trim(to_varchar({identifier(pump.source.key)})))",
+        # Without blanks of any kind around it, as the reader of the file compares keys; TRIM takes spaces alone.
+        "key_text": rf"lower(regexp_replace(to_varchar({identifier(pump.source.key)}), '^\\s+|\\s+$', ''))",
     }
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES: Final = 1 << 19
 """What is parsed at once. Arrow reads up to 32 blocks ahead, so memory is several tens of this, whatever the file."""
 
 LONGEST_ROW_BYTES: Final = 16 << 20
@@ -243,9 +243,7 @@ def _no_rows(columns: Sequence[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema=pa.schema([(name, pa.binary()) for name in columns]))
 
 
-def _open(
-    file: CsvFile, columns: Sequence[str], on_ragged: object, block_bytes: int
-) -> Iterator[pa.RecordBatch]:
+def _open(file: CsvFile, columns: Sequence[str], on_ragged: object, block_bytes: int) -> Iterator[pa.RecordBatch]:
     return pacsv.open_csv(  # type: ignore[no-any-return]  # pyarrow has no stubs
         file.path,
         # One thread: only then does Arrow know the numbers of ragged rows.

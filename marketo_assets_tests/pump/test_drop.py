@@ -140,6 +140,14 @@ def test_of_contacts_with_one_key_the_last_changed_is_sent_and_the_others_and_bl
     assert exported(world) == 0
 
 
+def test_keys_that_differ_in_blanks_of_any_kind_are_one_key_here_and_in_the_file(world: PumpWorld) -> None:
+    world.contacts(contact(f"\t{ADA}\r\n", "old", "2026-01-01"), contact(ADA, "new", "2026-01-02"))
+    assert exported(world) == 1
+    world.sync()
+    assert exported(world) == 0
+    assert names(world) == {ADA: "new"}
+
+
 def test_a_contact_under_way_is_exported_again_only_when_it_changes_and_the_older_values_do_not_win(
     world: PumpWorld,
 ) -> None:

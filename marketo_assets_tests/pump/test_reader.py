@@ -142,6 +142,7 @@ def test_quotes_are_judged_right_where_two_blocks_of_the_copy_meet(tmp_path: Pat
         (b"", "0 bytes"),
         (gzip.compress(b"a,b\nada,2\n"), "does not end in .gz"),
     ],
+    ids=["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1 header", "empty", "gzip"],
 )
 def test_an_encoding_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     message = refusal(tmp_path, content)
@@ -270,3 +271,22 @@ def test_any_table_written_by_rfc_4180_comes_back_byte_for_byte(
     found = rows(file)
     assert list(found.values()) == expected
     assert list(found) == list(range(1, len(table) + 1))
+
+
+@settings(
+    max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(body=st.text('ab,"\n\r ', max_size=24))
+def test_whatever_is_not_refused_means_the_same_to_two_readers(tmp_path: Path, body: str) -> None:
+    text = f"a,b\n{body}"
+    try:
+        file = stored(tmp_path, text.encode())
+    except FileRefusedError:
+        with pytest.raises(csv.Error):
+            list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        return
+    expected = [row for row in csv.reader(io.StringIO(text, newline="")) if row][1:]
+    found = {number: [(cell or b"").decode() for cell in cells] for number, cells in rows(file).items()}
+    found_ragged = {number: cells for number, _, cells in ragged(file)}
+    assert found == {number: row for number, row in enumerate(expected, 1) if len(row) == 2}
+    assert found_ragged == {number: len(row) for number, row in enumerate(expected, 1) if len(row) != 2}
