@@ -59,17 +59,17 @@ def measure(*, quick: bool) -> Measurement:
         ),
         arithmetic=(
             (
-                f"{rows:,} contacts of {len(mapping.fields)} columns, {REPETITIONS} times; the median of the CPU seconds of"
-                " this one process (user and system, all threads), scaled to a million."
+                f"{rows:,} contacts of {len(mapping.fields)} columns, {REPETITIONS} times; the median of the CPU seconds"
+                " of this one process (user and system, all threads), scaled to a million."
             ),
             (
-                "From the file as it comes from S3 to the bytes of the requests: copy with SHA-256 and quotes checked, scan"
-                " for the last row of each key, parse, map and cast every cell, JSON, batches of 300."
+                "From the file as it comes from S3 to the bytes of the requests: copy with SHA-256 and quotes checked,"
+                " scan for the last row of each key, parse, map and cast every cell, JSON, batches of 300."
             ),
             (
                 f"Row by row over DataFrame.iterrows, the same casts in plain Python, the same bodies (compared byte by"
-                f" byte over {pandas_rows:,} contacts): {per_row:.0f} s per million, {per_row / total:.1f} times as much."
-                " It reads and casts only: no scan, no checks, no hash."
+                f" byte over {pandas_rows:,} contacts): {per_row:.0f} s per million, {per_row / total:.1f} times as"
+                " much. It reads and casts only: no scan, no checks, no hash."
             ),
         ),
         figures={

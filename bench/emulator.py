@@ -45,10 +45,14 @@ def measure(*, quick: bool) -> Measurement:
             Bound("updates/s of 3 fields", updated, "at least", WANTED, ""),
         ),
         arithmetic=(
-            f"{rows:,} leads in calls of {MAX_BATCH_ROWS} over {CONNECTIONS} connections, on the same machine as the"
-            " client; from the first call to the last answer.",
-            f"Creates: {created:,.0f} leads/s / {WANTED:,} = {created / WANTED:.2f}."
-            f" Updates: {updated:,.0f} leads/s / {WANTED:,} = {updated / WANTED:.2f}.",
+            (
+                f"{rows:,} leads in calls of {MAX_BATCH_ROWS} over {CONNECTIONS} connections, on the same machine as the"
+                " client; from the first call to the last answer."
+            ),
+            (
+                f"Creates: {created:,.0f} leads/s / {WANTED:,} = {created / WANTED:.2f}."
+                f" Updates: {updated:,.0f} leads/s / {WANTED:,} = {updated / WANTED:.2f}."
+            ),
         ),
         figures={"creates/s": created, "updates/s": updated},
     )
@@ -108,5 +112,5 @@ def _session(server: Server) -> Iterator[requests.Session]:
         token = session.get(
             server.url + TOKEN_PATH, params={"grant_type": "client_credentials", **credentials}, timeout=60
         ).json()["access_token"]
-        session.headers |= {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        session.headers.update({"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
         yield session

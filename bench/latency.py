@@ -90,10 +90,14 @@ def measure(*, quick: bool) -> Measurement:
         title=f"file put on S3 to last lead acknowledged, {rows:,} rows, through a real daemon",
         bounds=(),
         arithmetic=(
-            f"{files} file(s), one after the other: the last lead was written {median(seconds):.1f} s (median) after"
-            f" the file was put, {min(seconds):.1f} s at best, {max(seconds):.1f} s at worst.",
-            f"Marketo's real limits (100 calls per 20 s, 10 in flight), {LATENCY_MS} ms latency."
-            " The sensor looks every 10 s, so a file waits between nothing and a little over that.",
+            (
+                f"{files} file(s), one after the other: the last lead was written {median(seconds):.1f} s (median) after"
+                f" the file was put, {min(seconds):.1f} s at best, {max(seconds):.1f} s at worst."
+            ),
+            (
+                f"Marketo's real limits (100 calls per 20 s, 10 in flight), {LATENCY_MS} ms latency."
+                " The sensor looks every 10 s, so a file waits between nothing and a little over that."
+            ),
         ),
         figures={
             "seconds from put to last lead, each file": seconds,

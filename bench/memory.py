@@ -34,8 +34,9 @@ def measure(*, quick: bool) -> Measurement:
         ),
         arithmetic=(
             (
-                "The whole path in a process of its own, Dagster and the connectors included: contact table, drop to one"
-                " CSV file of that many rows and 57 columns on S3, file to leads, ledger and rejects file. Limits off."
+                "The whole path in a process of its own, Dagster and the connectors included: contact table, drop to"
+                " one CSV file of that many rows and 57 columns on S3, file to leads, ledger and rejects file."
+                " Limits off."
             ),
             *(
                 f"{asset}: {peaks[asset][1]:.0f} MB / {peaks[asset][0]:.0f} MB = {growth[asset]:.2f}"

@@ -49,8 +49,6 @@ class Least:
 def measure(*, quick: bool) -> Measurement:
     """One file through contacts/leads against an emulator that has the limits."""
     rows = QUICK_ROWS if quick else ROWS
-    assert LIMITS.calls_per_window
-    assert LIMITS.window_seconds
     options = EmulatorOptions(
         rate=(LIMITS.calls_per_window, LIMITS.window_seconds),
         concurrency=LIMITS.concurrent_calls,
@@ -80,21 +78,23 @@ def measure(*, quick: bool) -> Measurement:
         arithmetic=(
             (
                 f"Limits: {LIMITS.calls_per_window} calls per {LIMITS.window_seconds:g} s (sliding),"
-                f" {LIMITS.concurrent_calls} in flight, {LATENCY_SECONDS:g} s latency; the emulator refuses what goes over."
+                f" {LIMITS.concurrent_calls} in flight, {LATENCY_SECONDS:g} s latency; the emulator refuses what goes"
+                " over."
             ),
             (
                 f"{rows:,} contacts / {MAX_BATCH_ROWS} = {least.calls} calls. The k-th cannot start before"
-                f" {LIMITS.window_seconds:g} x floor((k - 1) / {LIMITS.calls_per_window}) s, so the last window opens at"
-                f" {least.last_window_starts:g} s; its {least.calls_in_last_window} calls, {LIMITS.concurrent_calls} at a"
-                f" time, take at least {least.last_seconds:.1f} s: {least.seconds:.1f} s in all, {allowed:,.0f} leads/s."
+                f" {LIMITS.window_seconds:g} x floor((k - 1) / {LIMITS.calls_per_window}) s, so the last window opens"
+                f" at {least.last_window_starts:g} s; its {least.calls_in_last_window} calls,"
+                f" {LIMITS.concurrent_calls} at a time, take at least {least.last_seconds:.1f} s:"
+                f" {least.seconds:.1f} s in all, {allowed:,.0f} leads/s."
             ),
             (
                 f"Measured from the first write to the last answer: {elapsed:.2f} s for {told['created']:,} leads,"
                 f" {reached:,.0f} leads/s, {reached / allowed:.1%} of it, in {len(writes)} calls."
             ),
             (
-                "The client holds its window 2 % longer than Marketo's and spaces its calls once half of a window is used,"
-                " so that calls that are late by different amounts still arrive a whole window apart."
+                "The client holds its window 2 % longer than Marketo's and spaces its calls once half of a window is"
+                " used, so that calls that are late by different amounts still arrive a whole window apart."
             ),
         ),
         figures={

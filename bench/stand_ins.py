@@ -79,10 +79,12 @@ class LimitedMarketo:
     @contextmanager
     def client(self) -> Iterator[MarketoClient]:
         """A client within the limits."""
-        credentials = [self.environment[f"MARKETO_{name}"] for name in ("BASE_URL", "CLIENT_ID", "CLIENT_SECRET")]
+        url, client_id, secret = (
+            self.environment[f"MARKETO_{name}"] for name in ("BASE_URL", "CLIENT_ID", "CLIENT_SECRET")
+        )
         clock = SystemClock()
         with closing(ApiBudget(self.state_dir, self.limits, clock)) as budget:
-            client = MarketoClient(*credentials, budget, clock=clock, transport=self.transport)
+            client = MarketoClient(url, client_id, secret, budget, clock=clock, transport=self.transport)
             self.stats.append(client.stats)
             yield client
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from marketo_assets.marketo.client import MarketoClient
+from marketo_assets.marketo.errors import TooManyMatchesError
 from marketo_assets.marketo.leads import leads_by_filter, sync_leads
 from marketo_assets.pump.reader import normalise_key
 from marketo_assets.pump.rows import PreparedRow, RowResult, batches
@@ -61,17 +62,23 @@ def _resolve_batch(
     policy: Policy,
 ) -> Resolved:
     # A filter's values are separated by commas, so a key that holds one cannot be asked for (fact sheet: read).
-    askable = [row for row in batch if "," not in row.key]
-    results = [
-        _not_resolved(row, "rejected", "the key holds a comma: its leads cannot be looked up")
-        for row in batch
-        if "," in row.key
-    ]
-    leads = _leads_by_key(client, lookup_field, [row.key for row in askable])
-    several = [row for row in askable if len(leads.get(row.key, ())) > 1]
-    one_or_none = [row for row in askable if len(leads.get(row.key, ())) <= 1]
-    if one_or_none:
-        results += upsert(client, lookup_field, one_or_none)
+    if commas := [row for row in batch if "," in row.key]:
+        rest = [row for row in batch if "," not in row.key]
+        refused = [_not_resolved(row, "rejected", "the key holds a comma: it cannot be looked up") for row in commas]
+        return _joined(Resolved(refused, []), _resolve_batch(client, lookup_field, rest, policy) if rest else None)
+    try:
+        leads = _leads_by_key(client, lookup_field, batch)
+    except TooManyMatchesError:
+        if len(batch) == 1:
+            return Resolved([_not_resolved(batch[0], "rejected", "over 1,000 leads hold the key")], [])
+        half = len(batch) // 2
+        return _joined(
+            _resolve_batch(client, lookup_field, batch[:half], policy),
+            _resolve_batch(client, lookup_field, batch[half:], policy),
+        )
+    several = [row for row in batch if len(leads.get(row.key, ())) > 1]
+    one_or_none = [row for row in batch if len(leads.get(row.key, ())) <= 1]
+    results = upsert(client, lookup_field, one_or_none) if one_or_none else []
     duplicates = [_choose(row, leads[row.key], policy) for row in several]
     if policy == "reject":
         results += [
@@ -82,15 +89,24 @@ def _resolve_batch(
     return Resolved(results, duplicates)
 
 
+def _joined(one: Resolved, other: Resolved | None) -> Resolved:
+    return one if other is None else Resolved(one.results + other.results, one.duplicates + other.duplicates)
+
+
 def _not_resolved(row: PreparedRow, status: Literal["rejected", "skipped"], reason: str) -> RowResult:
     return RowResult(row.row_number, row.key, status, DUPLICATE_CODE, reason)
 
 
-def _leads_by_key(client: MarketoClient, lookup_field: str, keys: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def _leads_by_key(
+    client: MarketoClient,
+    lookup_field: str,
+    rows: Sequence[PreparedRow],
+) -> dict[str, list[dict[str, Any]]]:
+    # Asked for as the row spells it: only here are keys folded.
+    keys = [orjson.loads(row.body)[lookup_field] for row in rows]
     leads: dict[str, list[dict[str, Any]]] = {}
-    if keys:
-        for lead in leads_by_filter(client, lookup_field, keys, ["id", lookup_field, "createdAt", "updatedAt"]):
-            leads.setdefault(normalise_key(str(lead[lookup_field])), []).append(lead)
+    for lead in leads_by_filter(client, lookup_field, keys, ["id", lookup_field, "createdAt", "updatedAt"]):
+        leads.setdefault(normalise_key(str(lead[lookup_field])), []).append(lead)
     return leads
 
 

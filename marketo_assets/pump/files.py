@@ -7,7 +7,7 @@ partition key, so what is new follows from the listing and the partitions alone,
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -132,7 +132,7 @@ class Bucket:
 
     @contextmanager
     def fetched(self, file: FileVersion) -> Iterator[CsvFile]:
-        """The file's content on the local disk, checked against its own row count and SHA-256 where given.
+        """The file's content on the local disk, checked against the SHA-256 in its metadata where there is one.
 
         Raises FileGoneError when it is not there any more, FileRefusedError when it cannot be read or believed.
         """
@@ -153,16 +153,13 @@ class Bucket:
                 Path(folder) / "rows.csv",
                 compressed=file.path.lower().endswith(".gz"),
             )
-            declared = answer["Metadata"].get(SHA256)
+            metadata = answer["Metadata"]
+            declared = metadata.get(SHA256)
             if declared is not None and declared != csv_file.sha256:
                 message = f"the file's SHA-256 is {csv_file.sha256}, its metadata says {declared}; upload it again"
                 raise FileRefusedError(message)
-            yield csv_file
-
-    def declared_row_count(self, file: FileVersion) -> int | None:
-        """The number of rows that the producer says the file has, if it says so."""
-        metadata = self.client.head_object(Bucket=self.name, Key=self.prefix + file.path)["Metadata"]
-        return int(metadata[ROW_COUNT]) if metadata.get(ROW_COUNT, "").isdigit() else None
+            rows = metadata.get(ROW_COUNT, "")
+            yield replace(csv_file, declared_row_count=int(rows) if rows.isdigit() else None)
 
     def put(self, path: str, local: Path, metadata: Mapping[str, str]) -> str:
         """Upload a file, encrypted at rest; returns its S3 URI."""

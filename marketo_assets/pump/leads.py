@@ -84,9 +84,10 @@ def load_file(task: LeadsTask) -> FileReport:
 def _load(task: LeadsTask, csv_file: CsvFile, mapping: LeadMapping) -> FileReport:
     match = match_header(csv_file.header, mapping)
     scanned = scan(csv_file, match.key_column)
-    declared = task.bucket.declared_row_count(task.file)
-    if declared is not None and declared != scanned.row_count:
-        message = f"the file has {scanned.row_count} rows, its metadata says {declared}; upload it again"
+    if csv_file.declared_row_count not in {None, scanned.row_count}:
+        message = (
+            f"the file has {scanned.row_count} rows, its metadata says {csv_file.declared_row_count}; upload it again"
+        )
         raise FileRefusedError(message)
     origin = task.ledger.claim(task.file, csv_file)
     task.ledger.note_row_count(task.file, scanned.row_count)

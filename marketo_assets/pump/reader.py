@@ -42,6 +42,8 @@ class CsvFile:
     sha256: str
     """Of the object as it lies on S3 (compressed, if it is compressed)."""
     byte_count: int
+    declared_row_count: int | None = None
+    """What its producer says that it holds."""
 
 
 @dataclass(frozen=True)

@@ -66,10 +66,9 @@ def build_sensor(settings: Settings, name: str) -> dg.SensorDefinition:
 
 
 def _started(instance: dg.DagsterInstance, leads: dg.AssetKey) -> set[str]:
-    """Partitions that have a run, whatever became of it, or a materialization: a failed file waits for a person."""
-    tags = instance.get_run_tags(tag_keys=[_PARTITION_TAG])
-    with_run = {value for _, values in tags for value in values}
-    return with_run | instance.get_materialized_partitions(leads)
+    """Partitions of which a run was begun, whatever became of it: a failed file waits for a person."""
+    attempted = instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations
+    return set(attempted(leads)) | instance.get_materialized_partitions(leads)
 
 
 def _resumptions(instance: dg.DagsterInstance, name: str, now: datetime) -> list[dg.RunRequest]:

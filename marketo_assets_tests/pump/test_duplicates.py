@@ -78,7 +78,7 @@ def test_a_key_with_a_comma_cannot_be_looked_up_and_is_rejected_alone(world: Pum
     world.sync_one(CONTENT + b'"a,b@example.com",Cy,\n')
     assert world.statuses() == [(1, "updated", None), (2, "created", None), (3, "rejected", "1007")]
     (reason,) = [row["reason"] for row in world.results() if row["status"] == "rejected"]
-    assert reason == "the key holds a comma: its leads cannot be looked up"
+    assert reason == "the key holds a comma: it cannot be looked up"
 
 
 def test_a_cut_between_first_pass_and_resolution_settles_the_duplicates_in_the_next_run(world: PumpWorld) -> None:
@@ -94,3 +94,12 @@ def test_a_cut_between_first_pass_and_resolution_settles_the_duplicates_in_the_n
     assert world.statuses() == [(1, "updated", None), (2, "created", None)]
     assert written(world) == [known["latest_updated"]]
     assert [lead["email"] for lead in world.emulator.leads()].count("new@example.com") == 1
+
+
+def test_a_key_that_over_1000_leads_hold_is_rejected_alone_and_not_the_file_for_ever(world: PumpWorld) -> None:
+    world.emulator.fill(1001, emails=["all@example.com"] * 1001, duplicate_share=0)
+    twins(world)
+    world.sync_one(CONTENT + b"all@example.com,Cy,\n")
+    assert world.statuses() == [(1, "updated", None), (2, "created", None), (3, "rejected", "1007")]
+    (reason,) = [row["reason"] for row in world.results() if row["status"] == "rejected"]
+    assert reason == "over 1,000 leads hold the key"

@@ -3,8 +3,14 @@
 Guards against: files that are never taken because of their name, and ticks that take on more than they can do.
 """
 
+import dagster as dg
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from dagster._core.utils import make_new_run_id
+
 from marketo_assets.pump.sensors import MAX_RUNS_PER_TICK
 from marketo_assets_tests.pump.conftest import PumpWorld
+
+LEADS = dg.AssetKey(["contacts", "leads"])
 
 ODD_NAMES = [
     'sub folder/it\'s "odd" & more?#.csv',
@@ -43,13 +49,24 @@ def test_a_tick_asks_for_a_bounded_number_of_runs_and_the_next_ticks_for_the_oth
     first = world.tick()
     assert len(first) == MAX_RUNS_PER_TICK
     for request in first:
-        world.instance.add_run_tags(_run_for(world, str(request.partition_key)), {})
+        _begin_run(world, str(request.partition_key))
     second = world.tick()
     assert len(second) == 10
     assert not {request.partition_key for request in first} & {request.partition_key for request in second}
 
 
-def _run_for(world: PumpWorld, partition: str) -> str:
-    """A run as the daemon would have queued it."""
-    job = world.definitions.resolve_implicit_global_asset_job_def()
-    return world.instance.create_run_for_job(job, tags={"dagster/partition": partition}).run_id
+def test_a_file_of_another_pump_with_the_same_name_time_and_content_is_a_file_of_its_own(world: PumpWorld) -> None:
+    world.put("a.csv", content("a"))
+    (partition,) = world.new_partitions()
+    _begin_run(world, partition, asset=dg.AssetKey(["others", "leads"]))
+    assert world.new_partitions() == [partition]
+    _begin_run(world, partition)
+    assert world.new_partitions() == []
+
+
+def _begin_run(world: PumpWorld, partition: str, asset: dg.AssetKey = LEADS) -> None:
+    """What Dagster notes when a run is created, before it does anything."""
+    planned = DagsterEvent.build_asset_materialization_planned_event(
+        "a_job", "a_step", AssetMaterializationPlannedData(asset, partition=partition)
+    )
+    world.instance.report_dagster_event(planned, run_id=make_new_run_id())
