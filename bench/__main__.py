@@ -3,20 +3,13 @@
 import argparse
 import os
 import time
-from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
-from bench import calls, cpu, emulator, latency, memory, rate
 from bench.results import Measurement, write
 
-BENCHMARKS: Mapping[str, Callable[..., Measurement]] = {
-    "rate": rate.measure,
-    "cpu": cpu.measure,
-    "memory": memory.measure,
-    "calls": calls.measure,
-    "latency": latency.measure,
-    "emulator": emulator.measure,
-}
+BENCHMARKS = ("rate", "cpu", "memory", "calls", "latency", "emulator")
+"""The modules of this package that have a function `measure`."""
 
 
 def main() -> None:
@@ -27,14 +20,14 @@ def main() -> None:
         "--quick", metavar="FOLDER", type=Path, help="tiny sizes, results into FOLDER: shows that all of it runs"
     )
     asked = parser.parse_args()
-    unknown = set(asked.names) - BENCHMARKS.keys()
+    unknown = set(asked.names) - set(BENCHMARKS)
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
     for name in asked.names or BENCHMARKS:
-        load, started = os.getloadavg()[0], time.monotonic()
+        load, started = round(os.getloadavg()[0], 1), time.monotonic()
         print(f"{name} (load {load:.1f})", flush=True)
-        measurement = BENCHMARKS[name](quick=asked.quick is not None)
+        measurement: Measurement = import_module(f"bench.{name}").measure(quick=asked.quick is not None)
         folder = asked.quick or Path(__file__).parent
         write(folder, name, measurement, load, is_quick=asked.quick is not None)
         for line in measurement.arithmetic:

@@ -59,8 +59,8 @@ def measure(*, quick: bool) -> Measurement:
         ),
         arithmetic=(
             (
-                f"{rows:,} contacts of {len(mapping.fields)} columns, {REPETITIONS} times; the median of the CPU seconds"
-                " of this one process (user and system, all threads), scaled to a million."
+                f"{rows:,} contacts of {len(mapping.fields)} columns, {REPETITIONS} times; the median of the CPU"
+                " seconds of this one process (user and system, all threads), scaled to a million."
             ),
             (
                 "From the file as it comes from S3 to the bytes of the requests: copy with SHA-256 and quotes checked,"

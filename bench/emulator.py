@@ -46,8 +46,8 @@ def measure(*, quick: bool) -> Measurement:
         ),
         arithmetic=(
             (
-                f"{rows:,} leads in calls of {MAX_BATCH_ROWS} over {CONNECTIONS} connections, on the same machine as the"
-                " client; from the first call to the last answer."
+                f"{rows:,} leads in calls of {MAX_BATCH_ROWS} over {CONNECTIONS} connections, on the same machine as"
+                " the client; from the first call to the last answer."
             ),
             (
                 f"Creates: {created:,.0f} leads/s / {WANTED:,} = {created / WANTED:.2f}."

@@ -91,8 +91,8 @@ def measure(*, quick: bool) -> Measurement:
         bounds=(),
         arithmetic=(
             (
-                f"{files} file(s), one after the other: the last lead was written {median(seconds):.1f} s (median) after"
-                f" the file was put, {min(seconds):.1f} s at best, {max(seconds):.1f} s at worst."
+                f"{files} file(s), one after the other: the last lead was written {median(seconds):.1f} s (median)"
+                f" after the file was put, {min(seconds):.1f} s at best, {max(seconds):.1f} s at worst."
             ),
             (
                 f"Marketo's real limits (100 calls per 20 s, 10 in flight), {LATENCY_MS} ms latency."
@@ -154,7 +154,7 @@ def _moments(dagster: Server, warehouse: Warehouse, file: str, put: float, leads
     return Moments(
         put=put,
         requested=float(run["creationTime"]),
-        dequeued=at["RunDequeuedEvent"],
+        dequeued=at["RunStartingEvent"],
         process_started=at["RunStartEvent"],
         step_started=at["ExecutionStepStartEvent"],
         first_lead=leads[0],

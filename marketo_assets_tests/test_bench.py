@@ -1,0 +1,33 @@
+"""Guards against a benchmark that no longer runs, or whose result is not written. No time is looked at."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+
+
+# Two halves, as long as each other, so that two workers share them.
+@pytest.mark.parametrize("names", [("rate", "cpu", "calls", "emulator"), ("memory", "latency")], ids="+".join)
+def test_each_benchmark_runs_and_writes_its_table(names: tuple[str, ...], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", *names, "--quick", str(tmp_path)]
+    ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    results = json.loads((tmp_path / "results.json").read_text())
+    readme = (tmp_path / "README.md").read_text()
+    assert tuple(results) == names
+    for name, result in results.items():
+        assert result["is_quick"]
+        assert result["figures"]
+        assert f"## {name}: {result['title']}" in readme
+        assert all(f"| {name} | {bound['what']} |" in readme for bound in result["bounds"])
+
+
+def test_an_unknown_benchmark_is_named_beside_those_there_are() -> None:
+    command = [sys.executable, "-m", "bench", "speed"]
+    ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert "no benchmark speed; there are rate, cpu, memory, calls, latency, emulator" in ran.stderr
