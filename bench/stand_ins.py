@@ -24,7 +24,7 @@ from marketo_assets.build import build_defs
 from marketo_assets.marketo.client import MarketoClient
 from marketo_assets.marketo.clock import SystemClock
 from marketo_assets.marketo.leads import LEADS_PATH
-from marketo_assets.marketo.limits import ApiBudget, ApiLimits, lead_write_lock
+from marketo_assets.marketo.limits import ApiBudget, ApiLimits, lead_write_lock, process_lock
 from marketo_assets.marketo.stats import CallStats
 from marketo_assets.pump.assets import pump_bucket
 from marketo_assets.pump.files import Bucket
@@ -92,6 +92,11 @@ class LimitedMarketo:
     def lead_writes(self) -> Iterator[None]:
         """Held while leads are written."""
         with lead_write_lock(self.state_dir, SystemClock()):
+            yield
+
+    @contextmanager
+    def drops(self, pump: str) -> Iterator[None]:
+        with process_lock(self.state_dir, f"{pump}-drop", SystemClock()):
             yield
 
     def calls(self) -> dict[str, int]:

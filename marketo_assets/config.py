@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import dagster as dg
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from marketo_assets.warehouse.sql import identifier
 
 # A key that no YAML author can mean: where the mapping entry stands, put there by the loader.
 _PLACE = "\0place"
@@ -31,6 +34,24 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _snowflake_name(name: str) -> str:
+    identifier(name)
+    return name
+
+
+def _cron_line(line: str) -> str:
+    try:
+        dg.ScheduleDefinition(name="schedule", job_name="job", cron_schedule=line)
+    except dg.DagsterInvalidDefinitionError:
+        message = f"{line!r} is not a cron line; expected five fields such as '0 * * * *'"
+        raise ValueError(message) from None
+    return line
+
+
+SnowflakeName = Annotated[str, AfterValidator(_snowflake_name)]
+Owner = Annotated[str, Field(pattern=r"^team:.+$|^[^@ ]+@[^@ ]+$")]
+
+
 class ApiBudgetConfig(_Strict):
     """Marketo's limits, which the whole instance shares (fact sheet: Limits), and what we leave to others."""
 
@@ -43,15 +64,15 @@ class ApiBudgetConfig(_Strict):
 class SourceConfig(_Strict):
     """The warehouse table that a pump reads."""
 
-    table: str
-    key: str
-    updated_at: str
+    table: SnowflakeName
+    key: SnowflakeName
+    updated_at: SnowflakeName
 
 
 class FieldMapping(_Strict):
     """One source column and the Marketo field that it fills."""
 
-    column: str
+    column: SnowflakeName
     to: str
     when_null: Literal["omit", "clear"] = "omit"
     when_too_long: Literal["reject", "truncate"] = "reject"
@@ -73,8 +94,8 @@ class PumpConfig(_Strict):
     """One pump: a table, its mapping, and the rules for what goes wrong."""
 
     source: SourceConfig
-    owners: tuple[str, ...] = ()
-    schedule: str | None = None
+    owners: tuple[Owner, ...] = ()
+    schedule: Annotated[str, AfterValidator(_cron_line)] | None = None
     lookup_field: str = "email"
     duplicates: Literal["latest_updated", "oldest", "all", "reject"] = "latest_updated"
     route: Literal["json"] = "json"

@@ -11,7 +11,7 @@ from dagster_snowflake import SnowflakeResource
 
 from marketo_assets.marketo.client import MarketoClient
 from marketo_assets.marketo.clock import SystemClock
-from marketo_assets.marketo.limits import ApiBudget, ApiLimits, lead_write_lock
+from marketo_assets.marketo.limits import ApiBudget, ApiLimits, lead_write_lock, process_lock
 from marketo_assets.settings import Settings, SnowflakeSettings
 from marketo_assets.warehouse.session import Warehouse
 
@@ -73,6 +73,12 @@ class MarketoResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as 
         with lead_write_lock(Path(self.state_dir), SystemClock()):
             yield
 
+    @contextmanager
+    def drops(self, pump: str) -> Iterator[None]:
+        """Held while a pump's files are dropped. The pool does the same; `dg launch` goes past pools."""
+        with process_lock(Path(self.state_dir), f"{pump}-drop", SystemClock()):
+            yield
+
 
 def build_resources(settings: Settings) -> dict[str, Any]:
     """The resources of the code location by the names that assets ask for."""
@@ -95,6 +101,8 @@ def build_resources(settings: Settings) -> dict[str, Any]:
 
 def _snowflake(settings: SnowflakeSettings) -> SnowflakeResource:
     arguments: dict[str, Any] = {
+        # Exact: a NUMBER with decimals is otherwise rounded to a float on its way into the CSV file.
+        "arrow_number_to_decimal": True,
         # Fingerprints are made of text, so what text a time becomes must not depend on the account's settings.
         "session_parameters": {
             "TIMEZONE": "UTC",

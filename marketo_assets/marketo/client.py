@@ -110,10 +110,11 @@ class MarketoClient:
     ) -> Envelope:
         """Call `path` (from the root, "/rest/v1/…") until it succeeds or the error table says that it will not.
 
-        `form` goes as a form body; with `_method: GET` in it, a POST is a read with room for a long filter. `timeout`:
-        seconds to wait for the answer, by default what the endpoint needs. Raises MarketoError: see `errors.py`.
+        `form` goes as a form body; with `_method: GET` in `params`, a POST is a read with room for a long filter.
+        `timeout`: seconds to wait for the answer, by default what the endpoint needs. Raises MarketoError: see
+        `errors.py`.
         """
-        kind = (form or {}).get("_method", method)
+        kind = (params or {}).get("_method", method)
         endpoint = endpoint_of(path)
         if timeout is None:
             timeout = SERVER_SECONDS_BY_ENDPOINT.get((kind, endpoint), SERVER_SECONDS) + READ_MARGIN_SECONDS

@@ -1,4 +1,4 @@
-"""Time as the client, the limiter and the emulator see it. Nothing else in the package calls `time` directly."""
+"""Time as the client, the limiter and the emulator see it. What waits or counts time for Marketo goes through here."""
 
 import threading
 import time

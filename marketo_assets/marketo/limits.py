@@ -31,7 +31,7 @@ WINDOW_MARGIN: Final = 0.02
 PACE: Final = 2.0
 USAGE_READ_SECONDS: Final = 600.0
 _SLOT_POLL_SECONDS: Final = 0.02
-_LEAD_WRITE_POLL_SECONDS: Final = 1.0
+_LOCK_POLL_SECONDS: Final = 1.0
 _LEAK_EVERY: Final = 100
 
 
@@ -235,12 +235,19 @@ def lead_write_lock(state_dir: Path, clock: Clock) -> Iterator[None]:
     Marketo has no unique key on e-mail: two calls in flight with one new e-mail create two leads. Within a run the
     batches keep keys apart; between runs this does.
     """
+    with process_lock(state_dir, "lead-writes", clock):
+        yield
+
+
+@contextmanager
+def process_lock(state_dir: Path, name: str, clock: Clock) -> Iterator[None]:
+    """Held by one thread of one process of this machine at a time; the others wait here and say so once."""
     state_dir.mkdir(parents=True, exist_ok=True)
-    with closing(_LockFile(state_dir / "lead-writes.lock")) as lock:
+    with closing(_LockFile(state_dir / f"{name}.lock")) as lock:
         if not lock.try_lock():
-            log.info("another process writes leads: waiting for it to end")
+            log.info("another process holds %s: waiting for it to end", name)
             while not lock.try_lock():
-                clock.sleep(_LEAD_WRITE_POLL_SECONDS)
+                clock.sleep(_LOCK_POLL_SECONDS)
         yield
 
 

@@ -1,13 +1,12 @@
 """The pump's assets, per entry of `pumps:` in marketo.yaml. Wiring only: what they do lies in the modules beside."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import dagster as dg
 from dagster_aws.s3 import S3Resource
 
-from marketo_assets.config import PumpConfig
+from marketo_assets.config import ConfigError, PumpConfig
 from marketo_assets.marketo.clock import SystemClock
 from marketo_assets.marketo.errors import QuotaExhaustedError
 from marketo_assets.marketo.leads import describe_leads
@@ -83,12 +82,13 @@ def _drop_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDef
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses a parameter here
         clock, run_id = SystemClock(), context.run.run_id
         bucket = pump_bucket(settings, name, s3)
-        with marketo.client() as client:
-            mapping = resolve_mapping(pump, describe_leads(client))
-        with warehouse.session() as session:
+        with ExitStack() as stack:
+            stack.enter_context(marketo.drops(name))
+            mapping = resolve_mapping(pump, describe_leads(stack.enter_context(marketo.client())))
+            session = stack.enter_context(warehouse.session())
             ledger = Ledger(session, name, run_id, clock)
             ledger.create_tables()
-            ledger.settle_interrupted_exports(bucket.exists)
+            ledger.settle_missing_files(bucket.exists)
             source = observe_source(session, pump)
             context.log_event(dg.AssetObservation(source_key(pump), metadata=metadata.source(source)))
             with changed_contacts(session, name, pump, mapping, retry_refused=config.retry_refused) as snapshot:
@@ -127,8 +127,9 @@ def _leads_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDe
         warehouse: WarehouseResource,
         marketo: MarketoResource,
         s3: S3Resource,
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses a parameter here
-        clock, started = SystemClock(), time.monotonic()
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]  # as above
+        clock = SystemClock()
+        started = clock.monotonic()
         with ExitStack() as stack:
             stack.enter_context(marketo.lead_writes())
             client = stack.enter_context(marketo.client())
@@ -145,16 +146,20 @@ def _leads_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDe
             )
             try:
                 report = load_file(task)
+            except ConfigError as error:
+                yield checks.mapping_result(problems=error.problems)
+                raise
             except (FileGoneError, FileRefusedError) as error:
                 raise dg.Failure(f"{task.file.path}: {error}", allow_retries=False) from error
             except QuotaExhaustedError as error:
                 _remember_to_resume(context, name, error)
                 raise
-        told = metadata.leads(report, client.stats, time.monotonic() - started)
+        told = metadata.leads(report, client.stats, clock.monotonic() - started)
+        yield from checks.results(report, pump)
         if report.counts["unsent"]:
             message = f"{report.counts['unsent']} rows are not sent; run the partition again. Codes are in the metadata"
             raise dg.Failure(message, metadata=told, allow_retries=False)
-        return dg.MaterializeResult(metadata=told, check_results=checks.results(report, pump))
+        yield dg.MaterializeResult(metadata=told)
 
     return leads
 

@@ -1,7 +1,6 @@
 """Changed contacts become CSV files: the diff runs in the warehouse, its rows stream to S3 a page at a time."""
 
 import hashlib
-import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,8 +101,9 @@ def changed_contacts(
 
     A copy and not a query, because the contact table may change while its rows are read.
     """
-    _drop_leftovers(warehouse, pump_name)
-    snapshot = identifier(f"{_SNAPSHOT}{pump_name}_{secrets.token_hex(4)}")
+    prefix = f"{_SNAPSHOT}{pump_name}_"
+    warehouse.drop_leftovers(prefix)
+    snapshot = identifier(f"{prefix}{secrets.token_hex(4)}")
     columns = ", ".join(f"{identifier(m.column)} as C_{at}" for at, m in enumerate(mapping.fields))
     warehouse.execute(
         statement(
@@ -122,17 +122,6 @@ def changed_contacts(
         yield snapshot
     finally:
         warehouse.execute(f"drop table if exists {snapshot}")
-
-
-def _drop_leftovers(warehouse: Warehouse, pump_name: str) -> None:
-    """Remove the copies of drops that were killed: they hold personal data. One drop of a pump runs at a time."""
-    tables = warehouse.rows(
-        "select table_name as name from information_schema.tables where table_schema = current_schema()"
-    )
-    ours = re.compile(rf"{_SNAPSHOT}{pump_name.upper()}_[0-9A-F]{{8}}")
-    for table in tables:
-        if ours.fullmatch(table["name"]):
-            warehouse.execute(f"drop table if exists {identifier(table['name'])}")
 
 
 def _fingerprint_parts(mapping: LeadMapping) -> str:

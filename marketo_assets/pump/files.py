@@ -5,7 +5,7 @@ partition key, so what is new follows from the listing and the partitions alone,
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -72,34 +72,41 @@ class NewFiles:
     """How many more are new, left to the next tick."""
 
 
-def new_files(listing: Iterable[ListedFile], known: Iterable[str], started: Iterable[str], *, at_most: int) -> NewFiles:
+def new_files(
+    listing: Iterable[ListedFile],
+    known: Iterable[str],
+    started: Iterable[str],
+    *,
+    has_failed: Callable[[str], bool],
+    at_most: int,
+) -> NewFiles:
     """Decide which files become runs.
 
     `known` are the partitions there are, `started` those of them that have a run. New is a path never seen, a path
     whose content is not the last one seen, and a partition that was added but never started (the daemon was killed
-    between the two). The same content put there again is not new.
+    between the two). The same content put there again is new only if its run has failed: somebody has mended it.
     """
     known, started = set(known), set(started)
     last_seen = _last_seen(known)
     new = []
     for listed in sorted(listing, key=lambda file: (file.last_modified, file.path)):
-        key = listed.partition_key
-        is_last_content = last_seen.get(listed.path) == {listed.etag[:_ETAG_LETTERS]}
-        if key in started or (key not in known and is_last_content):
+        key, last = listed.partition_key, last_seen.get(listed.path, {})
+        is_last_content = set(last) == {listed.etag[:_ETAG_LETTERS]}
+        if key in started or (key not in known and is_last_content and not has_failed(next(iter(last.values())))):
             continue
         new.append(key)
     return NewFiles(tuple(new[:at_most]), len(new[at_most:]))
 
 
-def _last_seen(partition_keys: Iterable[str]) -> dict[str, set[str]]:
-    """By path, the ETags of its last second: of two contents within one second nobody can tell which came last."""
-    etags: dict[str, dict[str, set[str]]] = {}
+def _last_seen(partition_keys: Iterable[str]) -> dict[str, dict[str, str]]:
+    """By path, the partitions of its last second by ETag: of two within one second nobody can tell which came last."""
+    seconds: dict[str, dict[str, dict[str, str]]] = {}
     for key in partition_keys:
         if _PARTITION_KEY.fullmatch(key):
             file = file_version(key)
             second, etag = file.version.split("-", 1)
-            etags.setdefault(file.path, {}).setdefault(second, set()).add(etag)
-    return {path: seconds[max(seconds)] for path, seconds in etags.items()}
+            seconds.setdefault(file.path, {}).setdefault(second, {})[etag] = key
+    return {path: by_second[max(by_second)] for path, by_second in seconds.items()}
 
 
 @dataclass(frozen=True)
@@ -158,8 +165,11 @@ class Bucket:
             if declared is not None and declared != csv_file.sha256:
                 message = f"the file's SHA-256 is {csv_file.sha256}, its metadata says {declared}; upload it again"
                 raise FileRefusedError(message)
-            rows = metadata.get(ROW_COUNT, "")
-            yield replace(csv_file, declared_row_count=int(rows) if rows.isdigit() else None)
+            rows = metadata.get(ROW_COUNT)
+            if rows is not None and not re.fullmatch(r"[0-9]{1,18}", rows):
+                message = f"the file's metadata {ROW_COUNT!r} is not a number; upload it again with the number of rows"
+                raise FileRefusedError(message)
+            yield replace(csv_file, declared_row_count=None if rows is None else int(rows))
 
     def put(self, path: str, local: Path, metadata: Mapping[str, str]) -> str:
         """Upload a file, encrypted at rest; returns its S3 URI."""

@@ -69,6 +69,7 @@ def load_file(task: LeadsTask) -> FileReport:
     Marketo's fields, and what the client raises; rows that were settled before stay so.
     """
     task.ledger.create_tables()
+    task.ledger.drop_leftovers()
     mapping = resolve_mapping(task.pump, describe_leads(task.client))
     try:
         with task.bucket.fetched(task.file) as csv_file:

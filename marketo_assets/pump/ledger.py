@@ -5,6 +5,7 @@ duplicates in one transaction, so that a run killed anywhere can be run again.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -18,7 +19,7 @@ from marketo_assets.marketo.clock import Clock
 from marketo_assets.pump.duplicates import Duplicate
 from marketo_assets.pump.reader import CsvFile
 from marketo_assets.pump.rows import RowResult, Status
-from marketo_assets.warehouse.session import Row, Warehouse
+from marketo_assets.warehouse.session import STAGED, Row, Warehouse
 from marketo_assets.warehouse.sql import statement
 
 Origin = Literal["drop", "external"]
@@ -62,13 +63,26 @@ class Ledger:
         """Create what is missing; never changes a table that is there."""
         self._warehouse.create(statement(_PACKAGE, "tables"))
 
+    def drop_leftovers(self) -> None:
+        """Remove what killed runs left staged. Only for the one run that writes leads."""
+        self._warehouse.drop_leftovers(STAGED)
+
     # The drop's side
 
-    def settle_interrupted_exports(self, exists: Callable[[str], bool]) -> None:
-        """Look after files that an earlier drop was killed over: open if they reached S3, else abandoned."""
-        for row in self._files("state = 'writing'"):
-            state = "open" if exists(row["file"]) else "abandoned"
-            self._set_state(row["file"], "state = 'writing'", state, "the drop was interrupted")
+    def settle_missing_files(self, exists: Callable[[str], bool]) -> None:
+        """Look for the drop's unfinished files on S3, so that contacts do not wait for a file that is not there.
+
+        One that an earlier drop was killed over is open if it arrived, else abandoned; one that was removed is gone.
+        Only for the one drop of the pump that runs.
+        """
+        for row in self._files("origin = 'drop' and state in ('writing', 'open')"):
+            is_there, was_writing = exists(row["file"]), row["state"] == "writing"
+            if is_there and was_writing:
+                self._set_state(row["file"], "state = 'writing'", "open", "the drop was interrupted")
+            elif not is_there:
+                state = "abandoned" if was_writing else "gone"
+                condition = "origin = 'drop' and state in ('writing', 'open')"
+                self._set_state(row["file"], condition, state, "the file is not on S3")
 
     def begin_export(self, file: str, csv_file: CsvFile, snapshot: str, first_row: int, last_row: int) -> None:
         """Note the file and its contacts before it goes to S3: once there, its run may start at any moment."""
@@ -103,19 +117,20 @@ class Ledger:
         """
         for row in self._files("file = %(file)s", file=file.path):
             known_version = row["version"] == file.version
-            if known_version or (row["version"] is None and row["sha256"] == csv_file.sha256):
+            is_the_drops = row["origin"] == "drop" and row["sha256"] == csv_file.sha256 and row["state"] != "done"
+            if known_version or is_the_drops:
                 self._warehouse.execute(
                     "update PUMP_FILES set version = %(version)s, state = 'open', run_id = %(run)s, reason = null,"
-                    " closed_at = null where pump = %(pump)s and file = %(file)s and"
-                    f" {'version = %(version)s' if known_version else 'version is null'}",
-                    pump=self._pump,
-                    file=file.path,
-                    version=file.version,
+                    " closed_at = null where pump = %(pump)s and file = %(file)s and origin = %(origin)s"
+                    " and coalesce(version, '') = %(was)s",
+                    **self._names(file),
                     run=self._run_id,
+                    origin=row["origin"],
+                    was=row["version"] or "",
                 )
                 return "drop" if row["origin"] == "drop" else "external"
-            if row["version"] is None:
-                self._set_state(file.path, "version is null", "replaced", "other content lies under its name")
+        other = "origin = 'drop' and state in ('writing', 'open')"
+        self._set_state(file.path, other, "replaced", "other content lies under its name")
         self._insert_file(file.path, file.version, "open", "external", csv_file, None)
         return "external"
 
@@ -151,14 +166,16 @@ class Ledger:
         names = {**self._names(file), "run": self._run_id, "now": self._now(), "mapping_version": mapping_version}
         columns = dict(zip(_RESULT_SCHEMA.names, zip(*results, strict=True), strict=False))
         columns = {name: columns[name] for name in _RESULT_SCHEMA.names}
-        with (
-            self._warehouse.staged(pa.table(columns, schema=_RESULT_SCHEMA)) as staged,
-            self._warehouse.staged(_duplicate_table(duplicates)) as staged_duplicates,
-            self._warehouse.transaction(),
-        ):
+        with ExitStack() as stack:
+            staged = stack.enter_context(self._warehouse.staged(pa.table(columns, schema=_RESULT_SCHEMA)))
+            staged_duplicates = (
+                stack.enter_context(self._warehouse.staged(_duplicate_table(duplicates))) if duplicates else None
+            )
+            stack.enter_context(self._warehouse.transaction())
             self._store_results(staged, names)
             self._store_fingerprints(staged, origin, names)
-            self._store_duplicates(staged_duplicates, names)
+            if staged_duplicates:
+                self._store_duplicates(staged_duplicates, names)
 
     def _store_results(self, staged: str, names: dict[str, Any]) -> None:
         self._warehouse.execute(
@@ -195,8 +212,8 @@ class Ledger:
         )
         self._warehouse.execute(
             "insert into DUPLICATE_LEADS"
-            " (pump, key, run_id, file, row_number, lead_ids, chosen_ids, policy, recorded_at)"
-            " select %(pump)s, key, %(run)s, %(file)s, row_number, lead_ids, chosen_ids, policy,"
+            " (pump, key, run_id, file, version, row_number, lead_ids, chosen_ids, policy, recorded_at)"
+            " select %(pump)s, key, %(run)s, %(file)s, %(version)s, row_number, lead_ids, chosen_ids, policy,"
             f" %(now)s::timestamp_ntz from {staged}",
             **names,
         )
@@ -233,11 +250,11 @@ class Ledger:
         return [(row["status"], row["code"], row["n"]) for row in rows]
 
     def duplicate_count(self, file: FileVersion) -> int:
-        """Keys of a file that several leads hold."""
+        """Keys of a file that several leads hold and for which one or more were written."""
         rows = self._warehouse.rows(
-            "select count(distinct key) as n from DUPLICATE_LEADS where pump = %(pump)s and file = %(file)s",
-            pump=self._pump,
-            file=file.path,
+            "select count(distinct key) as n from DUPLICATE_LEADS where pump = %(pump)s and file = %(file)s"
+            " and version = %(version)s and chosen_ids <> '[]'",
+            **self._names(file),
         )
         return int(rows[0]["n"])
 

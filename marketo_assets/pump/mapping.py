@@ -26,6 +26,8 @@ class LeadMapping:
 
     fields: tuple[MappedField, ...]
     key: MappedField
+    duplicates: str
+    """The policy for keys that several leads hold."""
 
     @property
     def version(self) -> str:
@@ -34,7 +36,7 @@ class LeadMapping:
             (m.column, m.field.name, m.field.data_type, m.field.length, m.when_null, m.when_too_long)
             for m in self.fields
         ]
-        return hashlib.sha256(repr(sorted(rules, key=repr)).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((self.duplicates, sorted(rules, key=repr))).encode()).hexdigest()[:16]
 
 
 def resolve_mapping(pump: PumpConfig, described: Sequence[LeadField]) -> LeadMapping:
@@ -69,7 +71,7 @@ def resolve_mapping(pump: PumpConfig, described: Sequence[LeadField]) -> LeadMap
         )
     if problems or key is None:
         raise ConfigError(problems)
-    return LeadMapping(tuple(mapped.values()), key)
+    return LeadMapping(tuple(mapped.values()), key, pump.duplicates)
 
 
 def _field_for(line: FieldMapping, described: Sequence[LeadField], problems: list[str]) -> LeadField | None:

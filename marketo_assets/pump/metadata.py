@@ -83,6 +83,7 @@ def leads(report: FileReport, stats: CallStats, seconds: float) -> Metadata:
         "seconds_waited_for_limits": round(stats.seconds_waited, 1),
         "seconds": round(seconds, 1),
         "ignored_columns": dg.MetadataValue.json(list(report.ignored_columns)),
+        "mapped_columns_not_in_file": dg.MetadataValue.json(list(report.absent_columns)),
     }
     if report.codes:
         told["codes"] = _table(("code", "rows"), [{"code": c, "rows": n} for c, n in sorted(report.codes.items())])

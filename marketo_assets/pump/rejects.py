@@ -1,10 +1,11 @@
 """The rejects file: the rows that were refused, as they came, with row number, code and reason before them.
 
-It can be mended and dropped again as it is: the three columns in front are ignored by the pump.
+It can be mended and dropped again as it is: the three columns in front are ignored by the pump. Of a column that the
+header names twice, which cannot be a mapped one, only the first is there.
 """
 
+import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -36,7 +37,7 @@ def put_rejects(csv_file: CsvFile, file: FileVersion, ledger: Ledger, bucket: Bu
             of_chunk = [row for row in refusals if row["row_number"] <= last]
             rejects.writelines(_refused_lines(chunk, of_chunk))
             refusals = refusals[len(of_chunk) :]
-    return bucket.put(f"{REJECTS_FOLDER}/{_plain_name(file.path)}", local, {})
+    return bucket.put(_rejects_path(file), local, {})
 
 
 def _refused_lines(chunk: Chunk, refusals: list[Row]) -> Iterator[bytes]:
@@ -54,5 +55,7 @@ def _line(cells: Iterable[bytes | None]) -> bytes:
     return b",".join(b"" if cell is None else b'"%b"' % cell.replace(b'"', b'""') for cell in cells) + b"\n"
 
 
-def _plain_name(path: str) -> str:
-    return str(Path(path).with_suffix("")) if path.lower().endswith(".gz") else path
+def _rejects_path(file: FileVersion) -> str:
+    """One per content of a file: a later one must not take the place of an earlier one's rejects."""
+    name = re.sub(r"\.csv(\.gz)?$", "", file.path, flags=re.IGNORECASE)
+    return f"{REJECTS_FOLDER}/{name}@{file.version}.csv"

@@ -1,6 +1,7 @@
 """What starts the pump by itself: the schedule of the drop, and the sensor that finds new files on S3."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import dagster as dg
 from dagster_aws.s3 import S3Resource
@@ -14,7 +15,6 @@ MAX_RUNS_PER_TICK = 50
 """Each request costs Dagster a look-up; more files wait for the next tick, oldest first."""
 
 TICK_SECONDS = 10
-_RESUME_WITHIN = timedelta(days=3)
 _PARTITION_TAG = "dagster/partition"
 
 
@@ -43,18 +43,27 @@ def build_sensor(settings: Settings, name: str) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING if settings.is_local else dg.DefaultSensorStatus.STOPPED,
         description="New .csv and .csv.gz files below the pump's prefix, from whatever producer, start a run each.",
     )
-    def files_sensor(context: dg.SensorEvaluationContext, s3: S3Resource) -> dg.SensorResult:
-        known = context.instance.get_dynamic_partitions(str(partitions.name))
+    def files_sensor(context: dg.SensorEvaluationContext, s3: S3Resource) -> dg.SensorResult | dg.SkipReason:
+        instance, now = context.instance, datetime.now(UTC)
+        known = instance.get_dynamic_partitions(str(partitions.name))
+        attempts = _attempts(instance, leads)
+        stopped = _stopped_by_quota(instance, name, attempts)
+        if stopped and (resume_after := max(stopped.values())) > now:
+            return dg.SkipReason(f"the day's quota of calls is used up; files are taken again after {resume_after}")
         found = new_files(
             pump_bucket(settings, name, s3).list_files(),
             known=known,
-            started=_started(context.instance, leads),
-            at_most=MAX_RUNS_PER_TICK,
+            started=attempts.keys() | instance.get_materialized_partitions(leads),
+            has_failed=lambda partition: _has_failed(instance, attempts.get(partition)),
+            at_most=max(0, MAX_RUNS_PER_TICK - len(stopped)),
         )
         if found.waiting:
             context.log.info("%d more files wait for the next tick", found.waiting)
-        requests = [dg.RunRequest(run_key=key, partition_key=key) for key in found.runs]
-        requests += _resumptions(context.instance, name, datetime.now(UTC))
+        requests = [
+            dg.RunRequest(run_key=f"resume {attempts[partition]}", partition_key=partition)
+            for partition in sorted(stopped)[:MAX_RUNS_PER_TICK]
+        ]
+        requests += [dg.RunRequest(run_key=key, partition_key=key) for key in found.runs]
         added = sorted(set(found.runs) - set(known))
         return dg.SensorResult(
             run_requests=requests,
@@ -65,26 +74,31 @@ def build_sensor(settings: Settings, name: str) -> dg.SensorDefinition:
     return files_sensor
 
 
-def _started(instance: dg.DagsterInstance, leads: dg.AssetKey) -> set[str]:
-    """Partitions of which a run was begun, whatever became of it: a failed file waits for a person."""
-    attempted = instance.event_log_storage.get_latest_asset_partition_materialization_attempts_without_materializations
-    return set(attempted(leads)) | instance.get_materialized_partitions(leads)
+def _attempts(instance: dg.DagsterInstance, leads: dg.AssetKey) -> dict[str, str]:
+    """The last run of each partition that was begun and is not materialized since: a failed file waits for a person."""
+    storage = instance.event_log_storage
+    attempts = storage.get_latest_asset_partition_materialization_attempts_without_materializations(leads)
+    return {partition: run_id for partition, (run_id, _) in attempts.items()}
 
 
-def _resumptions(instance: dg.DagsterInstance, name: str, now: datetime) -> list[dg.RunRequest]:
-    """Files whose run stopped because the day's quota was used up, once there is a new one. Each is asked for once."""
-    stopped = instance.get_run_records(
-        dg.RunsFilter(
-            tags={STOPPED_TAG: name},
-            statuses=[dg.DagsterRunStatus.FAILURE],
-            updated_after=now - _RESUME_WITHIN,
-        ),
+def _has_failed(instance: dg.DagsterInstance, run_id: str | None) -> bool:
+    run = instance.get_run_by_id(run_id) if run_id else None
+    return run is not None and run.is_failure_or_canceled
+
+
+def _stopped_by_quota(
+    instance: dg.DagsterInstance,
+    name: str,
+    attempts: Mapping[str, str],
+) -> dict[str, datetime]:
+    """Partitions whose last run stopped because the day's quota was used up, and from when there is a new one."""
+    if not attempts:
+        return {}
+    runs = instance.get_runs(
+        dg.RunsFilter(tags={STOPPED_TAG: name}, statuses=[dg.DagsterRunStatus.FAILURE]),
     )
-    return [
-        dg.RunRequest(
-            run_key=f"resume {record.dagster_run.run_id}",
-            partition_key=record.dagster_run.tags[_PARTITION_TAG],
-        )
-        for record in stopped
-        if datetime.fromisoformat(record.dagster_run.tags[RESUME_AFTER_TAG]) <= now
-    ]
+    return {
+        run.tags[_PARTITION_TAG]: datetime.fromisoformat(run.tags[RESUME_AFTER_TAG])
+        for run in runs
+        if attempts.get(run.tags[_PARTITION_TAG]) == run.run_id
+    }

@@ -67,7 +67,13 @@ def in_flight(
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        except Exception:
+        except GeneratorExit:
+            # The one who takes the outcomes has failed: nobody is there to be given the others.
+            for future in waiting:
+                future.cancel()
+            raise
+        except BaseException:
+            # Also when the run is cancelled: what Marketo is doing now is to be recorded.
             for future in waiting:
                 future.cancel()
             for future in waiting:

@@ -85,6 +85,8 @@ def _cell_by_cell(cells: pa.Array, mapped: MappedField, one: Callable[[str, Mapp
 
 
 def _texts(cells: pa.Array, mapped: MappedField) -> pa.Array:
+    if mapped.field.data_type == "email":
+        cells = pc.utf8_trim_whitespace(cells)
     limit = _limit(mapped)
     size = pc.binary_length(cells) if mapped.field.data_type == "text" else pc.utf8_length(cells)
     if limit is not None and (pc.max(size).as_py() or 0) > limit:
@@ -99,7 +101,7 @@ def _texts(cells: pa.Array, mapped: MappedField) -> pa.Array:
 def _text(value: str, mapped: MappedField) -> str:
     if "\0" in value:
         raise _BadValueError("nul_byte")
-    if mapped.field.data_type == "email" and not value.isascii():
+    if mapped.field.data_type == "email" and not (value := value.strip()).isascii():
         # Marketo takes ASCII e-mail addresses only (fact sheet: sync leads).
         raise _BadValueError("not_ascii")
     limit = _limit(mapped)

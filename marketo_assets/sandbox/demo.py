@@ -249,7 +249,7 @@ def _outcome(warehouse: Warehouse, since: datetime) -> tuple[Outcome, int]:
     codes: dict[str, int] = {}
     for row in rows:
         counts[row["status"]] += row["n"]
-        if row["status"] in {"skipped", "rejected"}:
+        if row["status"] == "rejected":
             codes[row["code"]] = codes.get(row["code"], 0) + row["n"]
     return Outcome(int(files["exported"]), counts, codes, int(duplicates)), int(files["open_files"])
 

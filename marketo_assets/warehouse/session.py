@@ -4,12 +4,13 @@ The SQL stays within what Snowflake and its local stand-in both run: bulk data g
 transient table, and large results are read by pages of row numbers.
 """
 
+import re
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +19,9 @@ from snowflake.connector import DictCursor, SnowflakeConnection
 from marketo_assets.warehouse.sql import identifier
 
 Row = dict[str, Any]
+
+STAGED: Final = "LOAD_"
+"""How the names of `staged` tables begin."""
 
 
 class Warehouse:
@@ -43,7 +47,8 @@ class Warehouse:
         """A result as an Arrow table with lower-case column names; a large one is the caller's to page."""
         with self._connection.cursor() as cursor:
             cursor.execute(sql, values or None)
-            table = cursor.fetch_arrow_all(force_return_table=True)
+            batches = list(cursor.fetch_arrow_batches(force_microsecond_precision=True))
+            table = joined(batches) if batches else cursor.fetch_arrow_all(force_return_table=True)
         return table.rename_columns([name.lower() for name in table.column_names])
 
     def columns(self, table: str) -> list[str]:
@@ -71,7 +76,7 @@ class Warehouse:
     @contextmanager
     def staged(self, table: pa.Table) -> Iterator[str]:
         """Load an Arrow table into a transient table of its own, yield its quoted name, drop it at the end."""
-        name = identifier(f"LOAD_{secrets.token_hex(8)}")
+        name = identifier(f"{STAGED}{secrets.token_hex(8)}")
         columns = ", ".join(f"{identifier(field.name)} {_snowflake_type(field.type)}" for field in table.schema)
         self.execute(f"create transient table {name} ({columns})")
         try:
@@ -79,6 +84,19 @@ class Warehouse:
             yield name
         finally:
             self.execute(f"drop table if exists {name}")
+
+    def drop_leftovers(self, prefix: str) -> None:
+        """Drop the passing tables that killed processes left behind: they may hold personal data.
+
+        Their names are `prefix` and hexadecimal digits. Only for a caller who knows that nobody is using one now.
+        """
+        tables = self.rows(
+            "select table_name as name from information_schema.tables where table_schema = current_schema()",
+        )
+        left_over = re.compile(rf"{re.escape(prefix.upper())}[0-9A-F]+")
+        for table in tables:
+            if left_over.fullmatch(table["name"]):
+                self.execute(f"drop table if exists {identifier(table['name'])}")
 
     def _copy_into(self, name: str, table: pa.Table) -> None:
         if not table.num_rows:
@@ -94,6 +112,11 @@ class Warehouse:
             f"copy into {name} from @{stage} file_format=(type=parquet use_logical_type=true)"
             " match_by_column_name=case_insensitive",
         )
+
+
+def joined(batches: Sequence[pa.Table]) -> pa.Table:
+    """One table of a result's batches, whose numbers Snowflake sends as narrow as the values of each batch allow."""
+    return pa.concat_tables(batches, promote_options="permissive")
 
 
 def _snowflake_type(kind: pa.DataType) -> str:

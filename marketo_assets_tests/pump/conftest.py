@@ -13,7 +13,7 @@ from mypy_boto3_s3.service_resource import Bucket as S3Bucket
 from marketo_assets.build import build_defs
 from marketo_assets.marketo.client import MarketoClient
 from marketo_assets.marketo.clock import VirtualClock
-from marketo_assets.marketo.limits import ApiBudget, ApiLimits, lead_write_lock
+from marketo_assets.marketo.limits import ApiBudget, ApiLimits, lead_write_lock, process_lock
 from marketo_assets.pump.files import Bucket
 from marketo_assets.sandbox.marketo import Emulator, EmulatorTransport
 from marketo_assets.sandbox.marketo.faults import Fault, FaultPlan
@@ -72,6 +72,11 @@ class EmulatedMarketo:
     @contextmanager
     def lead_writes(self) -> Iterator[None]:
         with lead_write_lock(self.state_dir, self.clock):
+            yield
+
+    @contextmanager
+    def drops(self, pump: str) -> Iterator[None]:
+        with process_lock(self.state_dir, f"{pump}-drop", self.clock):
             yield
 
 

@@ -42,10 +42,11 @@ class Sensor:
     def __init__(self) -> None:
         self.known: set[str] = set()
         self.started: set[str] = set()
+        self.failed: set[str] = set()
         self.waiting = 0
 
     def tick(self, *listing: ListedFile, at_most: int = 50) -> list[str]:
-        found = new_files(listing, self.known, self.started, at_most=at_most)
+        found = new_files(listing, self.known, self.started, has_failed=self.failed.__contains__, at_most=at_most)
         self.known.update(found.runs)
         self.started.update(found.runs)
         self.waiting = found.waiting
@@ -69,6 +70,15 @@ def test_new_content_under_an_old_name_is_new_and_the_same_content_is_not() -> N
     assert sensor.tick(listed("f.csv", A, 240)) == []
 
 
+def test_a_file_whose_run_failed_and_that_is_put_back_is_new_although_it_is_the_same() -> None:
+    sensor = Sensor()
+    (failed,) = sensor.tick(listed("f.csv", A))
+    assert sensor.tick() == []
+    sensor.failed.add(failed)
+    assert sensor.tick(listed("f.csv", A)) == [], "a failed file waits for a person"
+    assert len(sensor.tick(listed("f.csv", A, 60))) == 1, "somebody has put it back"
+
+
 @pytest.mark.parametrize(("first", "second"), [(A, B), (B, A)])
 def test_content_overwritten_within_a_second_is_taken_and_so_is_the_first_content_later(
     first: str, second: str
@@ -89,7 +99,9 @@ def test_a_file_deleted_before_its_run_is_not_asked_for_and_does_not_hold_up_oth
 
 def test_a_partition_that_was_added_but_never_started_is_asked_for_again() -> None:
     file = listed("f.csv")
-    assert new_files([file], {file.partition_key}, set(), at_most=50).runs == (file.partition_key,)
+    assert new_files([file], {file.partition_key}, set(), has_failed=lambda _: False, at_most=50).runs == (
+        file.partition_key,
+    )
 
 
 def test_5000_at_once_are_taken_a_tick_at_a_time_and_none_is_lost() -> None:
@@ -106,7 +118,14 @@ def test_5000_at_once_are_taken_a_tick_at_a_time_and_none_is_lost() -> None:
 
 
 def test_partitions_of_another_form_are_passed_over() -> None:
-    assert len(new_files([listed("f.csv")], ["by-hand", "f.csv@x"], ["by-hand"], at_most=5).runs) == 1
+    assert (
+        len(
+            new_files(
+                [listed("f.csv")], ["by-hand", "f.csv@x"], ["by-hand"], has_failed=lambda _: False, at_most=5
+            ).runs
+        )
+        == 1
+    )
     with pytest.raises(ValueError, match="not a file's partition"):
         file_version("by-hand")
 

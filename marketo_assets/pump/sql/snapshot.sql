@@ -16,10 +16,13 @@ latest as (
     qualify row_number() over (partition by contact_key order by changed_at desc nulls last, contact_fingerprint) = 1
 ),
 under_way as (
-    select distinct e.key, e.fingerprint
+    -- Only what was exported last counts: an older open file is not going to undo a newer one.
+    select e.key, e.fingerprint
     from PUMP_EXPORTS e
     join PUMP_FILES f on f.pump = e.pump and f.file = e.file and f.origin = 'drop'
-    where e.pump = %(pump)s and f.state in ('writing', 'open')
+    where e.pump = %(pump)s and f.state in ('writing', 'open', 'done')
+    qualify row_number() over (partition by e.key order by e.exported_at desc) = 1
+        and f.state in ('writing', 'open')
 )
 select
     row_number() over (order by latest.contact_key) as snapshot_row,

@@ -47,6 +47,7 @@ create table if not exists DUPLICATE_LEADS (
     key varchar not null,
     run_id varchar not null,
     file varchar not null,
+    version varchar not null,
     row_number number(38, 0) not null,
     lead_ids varchar not null,
     chosen_ids varchar not null,

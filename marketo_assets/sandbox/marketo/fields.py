@@ -3,9 +3,8 @@
 The field rows themselves are data (standard_fields.py, custom_fields.py); single values are read in values.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from marketo_assets.sandbox.marketo.custom_fields import CUSTOM_FIELDS
@@ -32,11 +31,7 @@ SEARCHABLE_UNUSED = frozenset(
     }
 )
 """Documented filter fields of channels this instance has nothing of: they match no lead."""
-_LAYOUTS_KEPT = 64
-"""Few: they are for clients whose rows all have the same keys. Of others each is used once, and the garbage collector
-looks through all that are kept again and again."""
-
-Reader = Callable[[Any], Any]
+_BOOLEAN = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,53 +48,11 @@ class Field:
     custom: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RowLayout:
-    """How rows with one sequence of keys are read: computed once, used for every row that has it.
+class ReadRow(NamedTuple):
+    """A row that is good to be kept: positions in stored leads, and the value at each, in the order of the row."""
 
-    A slot is a place in the row, a position is a place in the stored lead.
-    """
-
-    positions: tuple[int, ...]
-    pick: Callable[[list[Any]], tuple[Any, ...]]
-    """The values at `positions` of a stored lead."""
-    slots: dict[str, int]
-    strings: tuple[tuple[int, int], ...]
-    """Slot and length."""
-    booleans: tuple[int, ...]
-    others: tuple[tuple[int, Reader], ...]
-    readers: tuple[Reader, ...]
-    """By slot: for what the short cuts for strings and booleans do not take as it is."""
-    problem: RowProblem | None
-    unknown_field: bool
-
-    def read(self, row: dict[str, Any]) -> list[Any]:
-        """The row's values as they are kept, by slot; BadValueError for the first that is refused."""
-        if self.problem is not None:
-            raise BadValueError(self.problem)
-        values = list(row.values())
-        for slot, length in self.strings:
-            value = values[slot]
-            if value.__class__ is not str or not 0 < len(value) <= length:
-                values[slot] = self.readers[slot](value)
-        for slot in self.booleans:
-            value = values[slot]
-            if value is not True and value is not False:
-                values[slot] = self.readers[slot](value)
-        for slot, read in self.others:
-            values[slot] = read(values[slot])
-        return values
-
-
-class _Reading(NamedTuple):
-    """How one field of a row is read."""
-
-    reader: Reader
-    string_length: int
-    """0 where it is no short text."""
-    is_boolean: bool
-    problem: RowProblem | None
-    """Why no row may hold it."""
+    positions: list[int]
+    values: list[Any]
 
 
 class FieldTable:
@@ -116,9 +69,10 @@ class FieldTable:
         self.position = {name: place for place, name in enumerate(names)}
         self.by_id = {field.id: field for field in self.fields}
         self.standard = frozenset(place for place, field in enumerate(self.fields) if not field.custom)
-        self._readings = tuple(map(_reading, self.fields))
+        self._readers = tuple(make_reader(field.name, field.data_type, field.length) for field in self.fields)
+        self._short_cuts = tuple(map(_short_cut, self.fields))
+        self._refusals = {place: problem for place, field in enumerate(self.fields) if (problem := _refusal(field))}
         self.blank: tuple[Any, ...] = tuple(False if field.data_type == "boolean" else None for field in self.fields)
-        self._layouts: dict[tuple[str, ...], RowLayout] = {}
 
     def get(self, name: str) -> Field | None:
         """The field of that REST name."""
@@ -131,52 +85,24 @@ class FieldTable:
             return field.data_type in {"string", "email", "integer"}
         return field.name in SEARCHABLE_STANDARD
 
-    def layout(self, row: dict[str, Any]) -> RowLayout:
-        """How to read this row."""
-        keys = tuple(row)
-        layout = self._layouts.get(keys)
-        if layout is None:
-            if len(self._layouts) >= _LAYOUTS_KEPT:
-                self._layouts.clear()
-            layout = self._layouts[keys] = self._make_layout(keys)
-        return layout
-
-    def _make_layout(self, keys: tuple[str, ...]) -> RowLayout:
-        # One pass: where rows leave out what is null, nearly every row has keys of its own.
-        unknown: str | None = None
-        problem: RowProblem | None = None
-        slots: dict[str, int] = {}
-        positions: list[int] = []
-        strings: list[tuple[int, int]] = []
-        booleans: list[int] = []
-        others: list[tuple[int, Reader]] = []
-        readers: list[Reader] = []
-        for key in keys:
-            place = self.position.get(key)
-            if place is None:
-                unknown = unknown or key
-                continue
-            slot = slots[key] = len(positions)
-            reading, problem = self._readings[place], problem or self._readings[place].problem
-            positions.append(place)
-            readers.append(reading.reader)
-            if reading.string_length:
-                strings.append((slot, reading.string_length))
-            elif reading.is_boolean:
-                booleans.append(slot)
-            else:
-                others.append((slot, reading.reader))
-        return RowLayout(
-            positions=tuple(positions),
-            pick=itemgetter(*positions) if len(positions) > 1 else lambda values: tuple(values[p] for p in positions),
-            slots=slots,
-            strings=tuple(strings),
-            booleans=tuple(booleans),
-            others=tuple(others),
-            readers=tuple(readers),
-            problem=problem if unknown is None else RowProblem("1006", f"Field '{unknown}' not found"),
-            unknown_field=unknown is not None,
-        )
+    def read(self, row: dict[str, Any]) -> ReadRow:
+        """The row's values as they are kept; BadValueError for the first that is refused (1006: unknown field)."""
+        try:
+            positions = [self.position[name] for name in row]
+        except KeyError as error:
+            raise BadValueError(RowProblem("1006", f"Field '{error.args[0]}' not found")) from None
+        if not self._refusals.keys().isdisjoint(positions):
+            raise BadValueError(next(self._refusals[place] for place in positions if place in self._refusals))
+        values = list(row.values())
+        short_cuts, readers = self._short_cuts, self._readers
+        for slot, place in enumerate(positions):
+            value, short_cut = values[slot], short_cuts[place]
+            if short_cut == _BOOLEAN:
+                if value is not True and value is not False:
+                    values[slot] = readers[place](value)
+            elif value.__class__ is not str or not 0 < len(value) <= short_cut:
+                values[slot] = readers[place](value)
+        return ReadRow(positions, values)
 
 
 def _storage_rank(field: Field) -> int:
@@ -186,19 +112,20 @@ def _storage_rank(field: Field) -> int:
     return 1 if field.custom else 2
 
 
-def _reading(field: Field) -> _Reading:
-    problem = None
+def _short_cut(field: Field) -> int:
+    """Up to how many characters a text may be kept as it is; _BOOLEAN where true and false may."""
+    if field.data_type == "boolean":
+        return _BOOLEAN
+    return (field.length or CUSTOM_LENGTH) if field.data_type in {"string", "phone", "url"} else 0
+
+
+def _refusal(field: Field) -> RowProblem | None:
+    """Why no row may hold the field."""
     if field.read_only:
-        problem = RowProblem("1003", f"Invalid data. Field '{field.name}' is read only")
-    elif field.name == "leadPartitionId":
-        problem = RowProblem("1010", "Partition update not allowed")
-    is_string = field.data_type in {"string", "phone", "url"}
-    return _Reading(
-        make_reader(field.name, field.data_type, field.length),
-        (field.length or CUSTOM_LENGTH) if is_string else 0,
-        field.data_type == "boolean",
-        problem,
-    )
+        return RowProblem("1003", f"Invalid data. Field '{field.name}' is read only")
+    if field.name == "leadPartitionId":
+        return RowProblem("1010", "Partition update not allowed")
+    return None
 
 
 def known_fields() -> list[Field]:

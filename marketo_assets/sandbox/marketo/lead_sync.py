@@ -11,7 +11,7 @@ from operator import ne
 from typing import Any, Literal, get_args
 
 from marketo_assets.sandbox.marketo import activities
-from marketo_assets.sandbox.marketo.fields import Field, RowLayout
+from marketo_assets.sandbox.marketo.fields import Field, ReadRow
 from marketo_assets.sandbox.marketo.instance import Instance, searchable_field
 from marketo_assets.sandbox.marketo.lead_reads import find_leads, lookup_key
 from marketo_assets.sandbox.marketo.store import StoredLead
@@ -22,6 +22,7 @@ Action = Literal["createOrUpdate", "createOnly", "updateOnly", "createDuplicate"
 METHOD = "syncLeads"
 _NOT_FOUND = RowProblem("1004", "Lead not found")
 _EXISTS = RowProblem("1005", "Lead already exists")
+_UNKNOWN_FIELD = "1006"
 _SEVERAL = RowProblem("1007", "Multiple lead match lookup criteria")
 
 
@@ -29,8 +30,9 @@ _SEVERAL = RowProblem("1007", "Multiple lead match lookup criteria")
 class RowPlan:
     """What one row will do. `lead_id` of an update; `slot` of a create, or of an update of a lead made in this call."""
 
-    layout: RowLayout | None = None
-    values: list[Any] = field(default_factory=list)
+    read: ReadRow | None = None
+    """None where the row has a problem."""
+    lookup_value: Any = None
     problem: RowProblem | None = None
     lead_id: int | None = None
     slot: int | None = None
@@ -105,29 +107,24 @@ class LeadSync:
         return self._instance.options.partitions.index(name) + 1
 
     def _read_row(self, row: dict[str, Any], action: Action, lookup: Field) -> RowPlan:
-        layout = self._instance.fields.layout(row)
-        if layout.unknown_field and layout.problem and self._instance.options.unknown_row_field == "response":
-            raise ApiError(*layout.problem)
         try:
-            values = layout.read(row)
+            read = self._instance.fields.read(row)
         except BadValueError as error:
+            if error.problem.code == _UNKNOWN_FIELD and self._instance.options.unknown_row_field == "response":
+                raise ApiError(*error.problem) from None
             return RowPlan(problem=error.problem)
-        if "id" in layout.slots and (action != "updateOnly" or lookup.name != "id"):
+        if "id" in row and (action != "updateOnly" or lookup.name != "id"):
             return RowPlan(
                 problem=RowProblem("1003", "Invalid data. Field 'id' goes with updateOnly and lookupField id")
             )
-        if action != "createDuplicate":
-            slot = layout.slots.get(lookup.name)
-            if slot is None or values[slot] is None:
-                return RowPlan(problem=RowProblem("1003", f"Value for lookup field '{lookup.name}' not found"))
-        return RowPlan(layout, values)
+        lookup_value = read.values[list(row).index(lookup.name)] if lookup.name in row else None
+        if action != "createDuplicate" and lookup_value is None:
+            return RowPlan(problem=RowProblem("1003", f"Value for lookup field '{lookup.name}' not found"))
+        return RowPlan(read, lookup_value)
 
     def _match(self, rows: list[RowPlan], action: Action, lookup: Field) -> int:
         """Decide every row; the number of leads to make."""
-        keys = []
-        for row in rows:
-            slot = row.layout.slots.get(lookup.name) if row.layout is not None else None
-            keys.append(None if slot is None else lookup_key(lookup, row.values[slot]))
+        keys = [None if row.lookup_value is None else lookup_key(lookup, row.lookup_value) for row in rows]
         found: dict[Any, list[int]] = {}
         if action != "createDuplicate":
             found = find_leads(self._instance, lookup, [key for key in keys if key is not None])
@@ -164,29 +161,28 @@ class LeadSync:
     def _write_row(
         self, row: RowPlan, plan: SyncPlan, known: dict[int, StoredLead], writes: _Writes, call: Call
     ) -> dict[str, Any]:
-        if row.problem is not None or row.layout is None:
+        if row.problem is not None or row.read is None:
             return (row.problem or _NOT_FOUND).row()
         lead = known.get(row.lead_id) if row.lead_id is not None else writes.new[row.slot or 0]
         if lead is None:
             return _NOT_FOUND.row()  # deleted since the call arrived
         if row.creates:
-            for position, value in zip(row.layout.positions, row.values, strict=True):
+            for position, value in zip(row.read.positions, row.read.values, strict=True):
                 lead.values[position] = value
             writes.events.append(activities.new_lead(lead.id, call.request_id, METHOD))
             return {"id": lead.id, "status": "created"}
         if plan.partition_id is not None and lead.values[self._partition] != plan.partition_id:
             return RowProblem("1010", "Partition update not allowed").row()
-        self._update(lead, row.layout, row.values, writes, call, stored=row.lead_id is not None)
+        self._update(lead, row.read, writes, call, stored=row.lead_id is not None)
         return {"id": lead.id, "status": "updated"}
 
-    def _update(
-        self, lead: StoredLead, layout: RowLayout, values: list[Any], writes: _Writes, call: Call, *, stored: bool
-    ) -> None:
-        before = layout.pick(lead.values)
-        if before == tuple(values):
+    def _update(self, lead: StoredLead, row: ReadRow, writes: _Writes, call: Call, *, stored: bool) -> None:
+        positions, values = row
+        before = [lead.values[position] for position in positions]
+        if before == values:
             return
         differs = list(map(ne, before, values))
-        changed, new = list(compress(layout.positions, differs)), list(compress(values, differs))
+        changed, new = list(compress(positions, differs)), list(compress(values, differs))
         for position, value in zip(changed, new, strict=True):
             lead.values[position] = value
         lead.changed = writes.now
