@@ -28,7 +28,7 @@ log = logging.getLogger("marketo_assets.marketo")
 WINDOW_MARGIN: Final = 0.02
 # How much faster than the limit calls may follow each other once the window is half used: room to catch up after a
 # stall, and for the last calls of a file, which would otherwise wait for nobody.
-PACE: Final = 2.0
+PACE: Final = 1.6
 USAGE_READ_SECONDS: Final = 600.0
 _SLOT_POLL_SECONDS: Final = 0.02
 _LOCK_POLL_SECONDS: Final = 1.0

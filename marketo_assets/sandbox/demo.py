@@ -26,6 +26,7 @@ from marketo_assets.marketo.clock import SystemClock
 from marketo_assets.marketo.limits import ApiBudget, ApiLimits
 from marketo_assets.marketo.usage import calls_used_today
 from marketo_assets.pump.drop import SourceState, observe_source
+from marketo_assets.pump.files import file_version
 from marketo_assets.sandbox import contacts
 from marketo_assets.sandbox.dagster_dev import START_SECONDS, dagster_server
 from marketo_assets.sandbox.processes import Sandbox, SandboxError, SandboxOptions, Server, stop_like_ctrl_c
@@ -59,6 +60,15 @@ class Outcome:
     def settled(self) -> int:
         """Rows that have ended."""
         return sum(self.counts.values())
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files that this demo answers for: those dropped since it began, also by the schedule, and those it found."""
+
+    since: datetime
+    carried_over: tuple[str, ...]
+    """Files of an earlier demo that was stopped before their rows had arrived."""
 
 
 @click.command()
@@ -101,9 +111,10 @@ def _run(stack: ExitStack, console: Console, count: int, state: Path, port: int,
         dagster.wait_until_ready(START_SECONDS)
     console.print(f"Dagster runs at [bold]{dagster.url}[/bold]")
     calls_before, started = calls_used_today(client), time.monotonic()
-    since = datetime.now(UTC).replace(tzinfo=None)
+    files = Files(datetime.now(UTC).replace(tzinfo=None), tuple(_open_files(warehouse)))
+    _go_on_with(files.carried_over, dagster)
     run_id = _launch_drop(dagster)
-    outcome = _watch(console, warehouse, dagster, run_id, since)
+    outcome = _watch(console, warehouse, dagster, run_id, files)
     seconds = time.monotonic() - started
     # Each reading of the usage counts as a call itself.
     calls = calls_used_today(client) - calls_before - 1
@@ -172,6 +183,27 @@ def _batches(items: Sequence[str], size: int) -> Iterator[list[str]]:
         yield batch
 
 
+def _open_files(warehouse: Warehouse) -> list[str]:
+    there = warehouse.rows("select table_name from information_schema.tables where table_name = 'PUMP_FILES'")
+    open_files = "select file from PUMP_FILES where origin = 'drop' and state in ('writing', 'open')"
+    return [row["file"] for row in warehouse.rows(open_files)] if there else []
+
+
+def _go_on_with(files: tuple[str, ...], dagster: Server) -> None:
+    """Run the partitions of these files again; of a file that has none yet, the sensor does it."""
+    if not files:
+        return
+    query = """{ assetNodeOrError(assetKey: {path: ["contacts", "leads"]}) { ... on AssetNode { partitionKeys } } }"""
+    answer = requests.post(f"{dagster.url}/graphql", json={"query": query}, timeout=30).json()
+    keys = answer["data"]["assetNodeOrError"]["partitionKeys"]
+    again = [key for key in keys if file_version(key).path in files]
+    if again:
+        query = "mutation($it: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $it) { __typename } }"
+        what = {"assetSelection": [{"path": ["contacts", "leads"]}], "partitionNames": again}
+        body = {"query": query, "variables": {"it": what}}
+        requests.post(f"{dagster.url}/graphql", json=body, timeout=30).raise_for_status()
+
+
 def _launch_drop(dagster: Server) -> str:
     return _graphql(dagster).submit_job_execution(
         "__ASSET_JOB",
@@ -185,7 +217,7 @@ def _graphql(dagster: Server) -> DagsterGraphQLClient:
     return DagsterGraphQLClient("127.0.0.1", port_number=dagster.port)
 
 
-def _watch(console: Console, warehouse: Warehouse, dagster: Server, run_id: str, since: datetime) -> Outcome:
+def _watch(console: Console, warehouse: Warehouse, dagster: Server, run_id: str, files: Files) -> Outcome:
     """Look at the drop's run, then at the ledger, until every file of the drop has ended."""
     client = _graphql(dagster)
     with _progress(console) as progress:
@@ -194,17 +226,17 @@ def _watch(console: Console, warehouse: Warehouse, dagster: Server, run_id: str,
             dagster.check()
             time.sleep(_POLL_SECONDS)
         if status != DagsterRunStatus.SUCCESS:
-            _stop_at_failed_run(dagster, since)
-        outcome, open_files = _outcome(warehouse, since)
+            _stop_at_failed_run(dagster, files.since)
+        outcome, open_files = _outcome(warehouse, files)
         progress.update(task, total=1, completed=1)
         if not open_files:
             return outcome
         task = progress.add_task("contacts/leads: the S3 sensor's runs", total=outcome.exported)
         while open_files:
             dagster.check()
-            _stop_at_failed_run(dagster, since)
+            _stop_at_failed_run(dagster, files.since)
             time.sleep(_POLL_SECONDS)
-            outcome, open_files = _outcome(warehouse, since)
+            outcome, open_files = _outcome(warehouse, files)
             progress.update(task, completed=outcome.settled)
     return outcome
 
@@ -231,27 +263,29 @@ def _stop_at_failed_run(dagster: Server, since: datetime) -> None:
         raise DemoError("\n".join([f"run {run['runId']} failed; Dagster's log is {dagster.log}", *causes]))
 
 
-def _outcome(warehouse: Warehouse, since: datetime) -> tuple[Outcome, int]:
-    """What the ledger says of the files dropped since then (by us or by the schedule), and how many are open."""
-    dropped = "PUMP_FILES where origin = 'drop' and opened_at >= %(since)s"
+def _outcome(warehouse: Warehouse, files: Files) -> tuple[Outcome, int]:
+    """What the ledger says of these files, and how many are open."""
+    dropped = "PUMP_FILES where origin = 'drop' and (opened_at >= %(since)s or file in (%(carried_over)s))"
+    # A tuple is bound as a list of values; it must not be empty.
+    values = {"since": files.since, "carried_over": files.carried_over or ("",)}
     of_them = f"where file in (select file from {dropped})"
-    files = warehouse.rows(
+    totals = warehouse.rows(
         "select coalesce(sum(row_count), 0) as exported,"
         f" coalesce(count_if(state in ('writing', 'open')), 0) as open_files from {dropped}",
-        since=since,
+        **values,
     )[0]
     rows = warehouse.rows(
         f"select status, code, count(*) as n from LEAD_SYNC_RESULTS {of_them} group by status, code",
-        since=since,
+        **values,
     )
-    duplicates = warehouse.rows(f"select count(*) as n from DUPLICATE_LEADS {of_them}", since=since)[0]["n"]
+    duplicates = warehouse.rows(f"select count(*) as n from DUPLICATE_LEADS {of_them}", **values)[0]["n"]
     counts = dict.fromkeys(("created", "updated", "skipped", "rejected", "superseded"), 0)
     codes: dict[str, int] = {}
     for row in rows:
         counts[row["status"]] += row["n"]
         if row["status"] == "rejected":
             codes[row["code"]] = codes.get(row["code"], 0) + row["n"]
-    return Outcome(int(files["exported"]), counts, codes, int(duplicates)), int(files["open_files"])
+    return Outcome(int(totals["exported"]), counts, codes, int(duplicates)), int(totals["open_files"])
 
 
 def _table(source: SourceState, outcome: Outcome, calls: int, seconds: float, url: str) -> Table:
@@ -260,7 +294,7 @@ def _table(source: SourceState, outcome: Outcome, calls: int, seconds: float, ur
     table.add_row("in the contact table", f"{source.contacts:,}")
     table.add_row("  without an e-mail", f"{source.blank_keys:,}")
     table.add_row("  older ones with the same e-mail", f"{source.contacts - source.blank_keys - source.keys:,}")
-    table.add_row("  unchanged since Marketo answered", f"{source.keys - outcome.exported:,}")
+    table.add_row("  unchanged since Marketo answered", f"{max(0, source.keys - outcome.exported):,}")
     table.add_row("  exported to S3", f"{outcome.exported:,}", end_section=True)
     for status, rows in outcome.counts.items():
         table.add_row(status, f"{rows:,}")

@@ -250,9 +250,8 @@ def test_a_filter_travels_as_a_form(new_client: NewClient) -> None:
     found = list(leads_by_filter(new_client(transport), "email", ["a+b@x.test", "c&d@x.test"], ["id", "email"]))
     assert found == [{"id": 1}, {"id": 2}]
     first, second = transport.requests[1:]
-    assert (first.method, first.url) == ("POST", "http://127.0.0.1:1/rest/v1/leads.json")
+    assert (first.method, first.url) == ("POST", "http://127.0.0.1:1/rest/v1/leads.json?_method=GET")
     asked = {
-        "_method": "GET",
         "filterType": "email",
         "filterValues": "a+b@x.test,c&d@x.test",
         "fields": "id,email",

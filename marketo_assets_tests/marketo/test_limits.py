@@ -48,7 +48,7 @@ def test_half_a_window_may_go_at_once_and_the_rest_is_spread(new_budget: NewBudg
     for _ in range(50):
         with budget.call() as waited:
             assert waited < 0.2
-    assert 4.5 < clock.now() - started < 5.5
+    assert 6 < clock.now() - started < 7
     with budget.call() as waited:
         assert 20 < clock.now() - started < 20.5
 
@@ -202,4 +202,4 @@ def test_one_process_at_a_time_writes_leads(
         order.append("first")
     waiting.join(10)
     assert order == ["first", "second"]
-    assert caplog.text.count("another process writes leads") == 1
+    assert caplog.text.count("another process holds lead-writes") == 1

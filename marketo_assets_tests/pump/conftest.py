@@ -153,6 +153,8 @@ class PumpWorld:
         sensor = self.definitions.resolve_sensor_def("contacts_files_sensor")
         with dg.build_sensor_context(instance=self.instance, resources={"s3": self.resources["s3"]}) as context:
             result: Any = sensor(context)
+        if isinstance(result, dg.SkipReason):
+            return []
         for request in result.dynamic_partitions_requests:
             self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
         return list(result.run_requests or [])

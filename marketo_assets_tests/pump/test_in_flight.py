@@ -6,12 +6,17 @@ file, and a ledger that fails without a word.
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
+import orjson
 import pytest
 
 from marketo_assets.pump.recorder import FLUSH_ROWS, Recorder
 from marketo_assets.pump.rows import RowResult
 from marketo_assets.pump.upsert import in_flight
+from marketo_assets.sandbox.marketo import Emulator, EmulatorTransport
+from marketo_assets_tests.pump.conftest import PumpWorld
 
 
 def results(first: int, count: int) -> list[RowResult]:
@@ -114,3 +119,78 @@ def test_a_ledger_that_fails_stops_the_run() -> None:
 
     with pytest.raises(OSError, match="the warehouse is gone"):
         fill()
+
+
+def test_a_run_that_is_cancelled_begins_no_further_call_and_reports_those_in_flight() -> None:
+    in_call, go_on, sent = threading.Barrier(3), threading.Event(), []
+
+    def items() -> Iterator[int]:
+        yield from range(2)
+        in_call.wait(timeout=10)
+        go_on.set()
+        raise KeyboardInterrupt
+
+    def send(number: int) -> int:
+        sent.append(number)
+        in_call.wait(timeout=10)
+        go_on.wait(timeout=10)
+        return number
+
+    outcomes: list[int] = []
+
+    def take() -> None:
+        for outcome in in_flight(items(), send, calls=2):
+            outcomes.append(outcome)  # noqa: PERF402 - extend() would lose them all when the cancellation comes
+
+    with pytest.raises(KeyboardInterrupt):
+        take()
+    assert sorted(sent) == [0, 1]
+    assert outcomes == [0, 1]
+
+
+def test_one_key_is_never_in_two_calls_at_once(world: PumpWorld) -> None:
+    """Overlapping upserts of one new e-mail create two leads in Marketo."""
+    spy = KeysInFlight(world.emulator)
+    world.marketo = replace(world.marketo, transport=lambda _: spy)
+    world.load()
+    spellings = [
+        f"{blank}{name}{number % 500}@example.com" for number in range(3000) for name, blank in [CASES[number % 3]]
+    ]
+    content = "email_address,first_name\n" + "".join(f"{email},{at}\n" for at, email in enumerate(spellings))
+    told = world.metadata(world.sync_one(content.encode()))
+    assert (told["created"], told["superseded"]) == (500, 2500)
+    assert spy.most_at_once > 1, "the calls must overlap for this to say anything"
+    assert spy.twice == set()
+    assert world.emulator.lead_count() == 500
+
+
+CASES = [("user", ""), ("USER", " "), ("User", "")]
+
+
+class KeysInFlight(EmulatorTransport):
+    """Notes which keys are in flight, and holds the first calls until others have come."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__(emulator)
+        self._lock, self._second = threading.Lock(), threading.Event()
+        self._keys: list[set[str]] = []
+        self.most_at_once = 0
+        self.twice: set[str] = set()
+
+    def send(self, request: Any, *arguments: Any, **more: Any) -> Any:
+        if not (request.method == "POST" and request.path_url == "/rest/v1/leads.json"):
+            return super().send(request, *arguments, **more)
+        keys = {row["email"].casefold() for row in orjson.loads(request.body)["input"]}
+        with self._lock:
+            for others in self._keys:
+                self.twice |= keys & others
+            self._keys.append(keys)
+            self.most_at_once = max(self.most_at_once, len(self._keys))
+            if len(self._keys) > 1:
+                self._second.set()
+        self._second.wait(timeout=10)
+        try:
+            return super().send(request, *arguments, **more)
+        finally:
+            with self._lock:
+                self._keys.remove(keys)

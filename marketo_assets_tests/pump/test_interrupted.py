@@ -88,7 +88,11 @@ def test_the_quota_stops_the_run_keeps_what_is_done_and_the_sensor_resumes_it_on
         later = datetime.now(UTC) + timedelta(hours=1)
         world.instance.add_run_tags(record.dagster_run.run_id, {RESUME_AFTER_TAG: later.isoformat()})
     assert world.tick() == [], "not before there is a new quota"
-    world.instance.add_run_tags(stopped.run_id, {RESUME_AFTER_TAG: midnight_in_chicago.isoformat()})
+    world.put("another.csv", b"email_address\n")
+    assert world.tick() == [], "nor any other file, which could not be sent either"
+    for record in world.instance.get_run_records():
+        world.instance.add_run_tags(record.dagster_run.run_id, {RESUME_AFTER_TAG: midnight_in_chicago.isoformat()})
+    world.s3.Object(f"{world.bucket.prefix}another.csv").delete()
     (asked,) = world.tick()
     assert asked.partition_key == partition
     assert [request.run_key for request in world.tick()] == [asked.run_key], "Dagster takes each run key once"
@@ -98,6 +102,7 @@ def test_the_quota_stops_the_run_keeps_what_is_done_and_the_sensor_resumes_it_on
     assert world.metadata(result)["created"] == 1000
     assert world.emulator.lead_count() == 1000
     assert [file["state"] for file in world.files()] == ["done"]
+    assert world.tick() == [], "resumed once, not for ever"
 
 
 def test_a_run_that_fails_midway_remembers_every_row_that_marketo_took(world: PumpWorld) -> None:

@@ -34,7 +34,7 @@ FIELDS = (
     MappedField("score", LeadField("leadScore", "Score", "integer", None, read_only=False), "omit", "reject"),
     MappedField("opted_in", LeadField("optIn", "Opt-in", "boolean", None, read_only=False), "omit", "reject"),
 )
-MAPPING = LeadMapping(FIELDS, FIELDS[0])
+MAPPING = LeadMapping(FIELDS, FIELDS[0], "latest_updated")
 
 
 def stored(folder: Path, content: bytes) -> tuple[CsvFile, HeaderMatch]:

@@ -32,7 +32,9 @@ def test_odd_names_go_from_s3_through_sensor_and_partition_to_leads_and_ledger(w
     assert {row["file"]: row["state"] for row in world.files()} == dict.fromkeys(ODD_NAMES, "done")
     assert world.emulator.lead_count() == len(ODD_NAMES)
     rejects = [item.key for item in world.s3.objects.filter(Prefix=f"{world.bucket.prefix}_rejects/")]
-    assert rejects == [f"{world.bucket.prefix}_rejects/{ODD_NAMES[0]}"]
+    (file,) = [row for row in world.files() if row["file"] == ODD_NAMES[0]]
+    name = ODD_NAMES[0].removesuffix(".csv")
+    assert rejects == [f"{world.bucket.prefix}_rejects/{name}@{file['version']}.csv"]
     assert world.new_partitions() == []
 
 

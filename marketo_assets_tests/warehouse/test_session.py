@@ -6,13 +6,14 @@ that are left behind.
 
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from snowflake.connector.errors import ProgrammingError
 
-from marketo_assets.warehouse.session import Warehouse
+from marketo_assets.warehouse.session import Warehouse, joined
 
 TYPES: dict[str, tuple[pa.DataType, list[Any]]] = {
     "whole": (pa.int64(), [0, -(2**62), None, 2**62]),
@@ -95,3 +96,19 @@ def test_values_are_bound_and_never_part_of_the_sql(warehouse: Warehouse) -> Non
     warehouse.execute("insert into A select %(word)s, 99", word=None)
     assert [row["word"] for row in warehouse.rows("select word from A order by n")] == [*words, None]
     assert warehouse.rows("select n from A where word = %(word)s", word=words[0]) == [{"n": 0}]
+
+
+def test_batches_of_one_result_are_joined_although_snowflake_sends_their_numbers_in_different_widths() -> None:
+    narrow = pa.table({"n": pa.array([1, None], pa.int8()), "d": pa.array([1, 2], pa.int16())})
+    wide = pa.table({"n": pa.array([2**40], pa.int64()), "d": pa.array([Decimal("1.50")], pa.decimal128(38, 2))})
+    table = joined([narrow, wide])
+    assert table.column("n").to_pylist() == [1, None, 2**40]
+    assert table.column("d").to_pylist() == [Decimal("1.00"), Decimal("2.00"), Decimal("1.50")]
+
+
+def test_what_a_killed_process_left_staged_is_dropped_and_nothing_else(warehouse: Warehouse) -> None:
+    for name in ("LOAD_0123ABCD", "LOAD_OF_SOMEBODY", "OTHER"):
+        warehouse.execute(f"create table {name} (a number)")
+    warehouse.drop_leftovers("LOAD_")
+    left = warehouse.rows("select table_name from information_schema.tables where table_schema = current_schema()")
+    assert sorted(row["table_name"] for row in left) == ["LOAD_OF_SOMEBODY", "OTHER"]
