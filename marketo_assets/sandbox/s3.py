@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS objects (
     bucket TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL, etag TEXT NOT NULL, last_modified TEXT NOT NULL,
     metadata TEXT NOT NULL, encryption TEXT, kms_key_id TEXT, checksum_algorithm TEXT, checksum_value TEXT,
+    checksum_type TEXT,
     PRIMARY KEY (bucket, key)
 ) WITHOUT ROWID;
 """
@@ -72,7 +73,7 @@ class ObjectStore:
         for (bucket,) in self._connection.execute("SELECT name FROM buckets"):
             self._backend.create_bucket(bucket, REGION)
         for row in self._connection.execute("SELECT * FROM objects"):
-            bucket, name, body, etag, last_modified, metadata, encryption, kms_key_id, algorithm, checksum = row
+            bucket, name, body, etag, last_modified, metadata, encryption, kms_key_id, *checksum = row
             key = self._backend.put_object(
                 bucket,
                 name,
@@ -80,10 +81,11 @@ class ObjectStore:
                 etag=etag,
                 encryption=encryption,
                 kms_key_id=kms_key_id,
-                checksum_value=checksum,
+                checksum_value=checksum[1],
                 disable_notification=True,
             )
-            key.checksum_algorithm = algorithm
+            key.checksum_algorithm = checksum[0]
+            key.checksum_type = checksum[2]  # of a file uploaded in parts, a checksum of checksums
             key.set_metadata(json.loads(metadata), replace=True)
             key.last_modified = datetime.fromisoformat(last_modified)
 
@@ -108,7 +110,7 @@ class ObjectStore:
             self._connection.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", (bucket, name))
             return
         self._connection.execute(
-            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 bucket,
                 name,
@@ -120,6 +122,7 @@ class ObjectStore:
                 key.kms_key_id,
                 key.checksum_algorithm,
                 key.checksum_value,
+                key.checksum_type,
             ),
         )
 

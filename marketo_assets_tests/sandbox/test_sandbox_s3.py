@@ -68,3 +68,13 @@ def test_objects_outlive_kill_9_unchanged_and_deleted_ones_stay_deleted(tmp_path
         assert kept["ServerSideEncryption"] == "AES256"
         assert client.get_object(Bucket="drop", Key="parts.csv")["Body"].read() == b"one part"
         assert {bucket["Name"] for bucket in client.list_buckets()["Buckets"]} == {"drop", "another"}
+
+
+def test_a_file_large_enough_to_be_uploaded_in_parts_can_be_read_after_a_restart(tmp_path: Path) -> None:
+    large = tmp_path / "large.csv"
+    large.write_bytes(b"email_address\n" + b"ada@example.com\n" * 700_000)
+    with running(tmp_path) as client:
+        client.upload_file(str(large), "drop", "large.csv")
+        assert client.head_object(Bucket="drop", Key="large.csv")["ETag"].endswith('-2"')
+    with running(tmp_path) as client:
+        assert client.get_object(Bucket="drop", Key="large.csv")["Body"].read() == large.read_bytes()
