@@ -61,7 +61,7 @@ class Emulator:
         self._lock = threading.RLock()
         self._instance = open_instance(options, clock)
         self._usage = Usage(self._instance.store, clock)
-        self._limits = Limits(options, self._usage, clock)
+        self._limits = Limits(options, self._usage)
         self._identity = Identity(options, self._instance.store, clock)
         self._router = Router(build_routes(self._instance, self._usage))
         self._faults = FaultPlan(options.faults)
@@ -189,7 +189,8 @@ class Emulator:
         self._identity.check(request, parameters)
         found = self._router.find(method, request.path)
         if not _is_uncounted(pending.fault):
-            self._limits.count(self.options.api_user)
+            arrived = self.clock.monotonic() if request.arrived is None else request.arrived
+            self._limits.count(self.options.api_user, arrived)
         self._limits.in_flight += 1
         pending.in_flight = True
         if found is None:

@@ -1,6 +1,7 @@
-"""The emulator as an HTTP server on 127.0.0.1: one process, one event loop.
+"""The emulator as an HTTP server on 127.0.0.1: one process, one event loop for sockets, one thread for the work.
 
-The limit checks and all answers come from emulator.py; here are sockets alone.
+The limit checks and all answers come from emulator.py; here are sockets alone. The loop does no work of its own, so
+that a call is stamped when it arrives and not when the rows of earlier ones are done: the limits go by that moment.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
@@ -78,8 +80,11 @@ class LocalServer:
 
 
 async def _serve_until(emulator: Emulator, port: int, ready: Callable[[int], None], stop: asyncio.Event) -> None:
+    # One thread: calls are taken up in the order in which they arrive.
+    worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="marketo")
+
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        return await _answer(emulator, request)
+        return await _answer(emulator, worker, request)
 
     server = web.Server(
         answer,
@@ -98,16 +103,19 @@ async def _serve_until(emulator: Emulator, port: int, ready: Callable[[int], Non
         await stop.wait()
     finally:
         await runner.cleanup()
+        worker.shutdown()
 
 
-async def _answer(emulator: Emulator, request: web.BaseRequest) -> web.StreamResponse:
+async def _answer(emulator: Emulator, worker: Executor, request: web.BaseRequest) -> web.StreamResponse:
     body = await _read_body(request)
     path, _, query = request.raw_path.partition("?")
     headers = {name.lower(): value for name, value in request.headers.items()}
-    pending = emulator.begin(Request(request.method, path, query, headers, body))
-    if pending.delay:
-        await asyncio.sleep(pending.delay)
-    reply = emulator.finish(pending)
+    arrived = emulator.clock.monotonic()
+    call = Request(request.method, path, query, headers, body, arrived)
+    in_worker = asyncio.get_running_loop().run_in_executor
+    pending = await in_worker(worker, emulator.begin, call)
+    await asyncio.sleep(max(0.0, pending.delay - (emulator.clock.monotonic() - arrived)))
+    reply = await in_worker(worker, emulator.finish, pending)
     if reply.fate == "reset":
         _reset(request)
         return web.Response()

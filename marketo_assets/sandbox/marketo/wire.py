@@ -29,6 +29,8 @@ class Request:
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    arrived: float | None = None
+    """When, on the clock's monotonic time, if it was not just now."""
 
 
 @dataclass(frozen=True, slots=True)
