@@ -96,6 +96,7 @@ class LimitedMarketo:
 
     @contextmanager
     def drops(self, pump: str) -> Iterator[None]:
+        """Held while a drop of the pump runs."""
         with process_lock(self.state_dir, f"{pump}-drop", SystemClock()):
             yield
 
