@@ -62,8 +62,8 @@ class Moments:
             "Dagster, from run to step": self.step_started - self.process_started,
             "sessions, describe, fetch, scan, first call": self.first_lead - self.step_started,
             "the other calls": self.last_lead - self.first_lead,
-            "after that: ledger": self.recorded - self.last_lead,
-            "after that: report, end of run": self.ended - self.recorded,
+            "after that: until the ledger begins to record": self.recorded - self.last_lead,
+            "after that: recording, report, end of run": self.ended - self.recorded,
         }
 
 
@@ -96,7 +96,8 @@ def measure(*, quick: bool) -> Measurement:
             ),
             (
                 f"Marketo's real limits (100 calls per 20 s, 10 in flight), {LATENCY_MS} ms latency."
-                " The sensor looks every 10 s, so a file waits between nothing and a little over that."
+                " The sensor looks every 10 s, so a file waits between nothing and a little over that; here each is put"
+                " when the one before has ended, which is no random moment."
             ),
         ),
         figures={

@@ -24,7 +24,7 @@ from marketo_assets.warehouse.sql import statement
 
 Origin = Literal["drop", "external"]
 
-PAGE_ROWS: Final = 50_000
+PAGE_ROWS: Final = 20_000
 """Rows read from the warehouse at once: bounded memory on both sides."""
 
 _PACKAGE: Final = "marketo_assets.pump"

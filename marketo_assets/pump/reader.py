@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-BLOCK_BYTES: Final = 1 << 19
+BLOCK_BYTES: Final = 1 << 18
 """What is parsed at once. Arrow reads up to 32 blocks ahead, so memory is several tens of this, whatever the file."""
 
 LONGEST_ROW_BYTES: Final = 16 << 20
@@ -259,6 +259,8 @@ def _open(file: CsvFile, columns: Sequence[str], on_ragged: object, block_bytes:
             quoted_strings_can_be_null=False,
             null_values=[""],
         ),
+        # The default pool keeps the most it has ever held; this one gives memory back between blocks.
+        memory_pool=pa.jemalloc_memory_pool() if "jemalloc" in pa.supported_memory_backends() else None,
     )
 
 
