@@ -24,7 +24,7 @@ from marketo_assets.pump.mapping import LeadMapping
 from marketo_assets.pump.reader import CsvFile, chunks, scan, store
 from marketo_assets.pump.recorder import Recorder
 from marketo_assets.pump.rows import MAX_BATCH_ROWS, batches, match_header, prepare
-from marketo_assets.pump.sync_file import Task, prepared_rows
+from marketo_assets.pump.sync_rows import RowsTask, prepared_rows
 from marketo_assets.pump.values import cast_column
 
 ROWS, QUICK_ROWS = 100_000, 600
@@ -116,7 +116,9 @@ def _whole(path: Path, mapping: LeadMapping) -> Seconds:
         file = _fetch(path)
         scanned = scan(file, match_header(file.header, mapping).key_column)
         wanted = np.ones(scanned.row_count + 1, np.bool_)
-        task = Task(file, match_header(file.header, mapping), mapping, scanned.row_count, wanted, scanned.superseded)
+        task = RowsTask(
+            file, match_header(file.header, mapping), mapping, scanned.row_count, wanted, scanned.superseded
+        )
         for batch in batches(prepared_rows(task, wanted, scanned.superseded, recorder)):
             sync_body([row.body for row in batch])
     return seconds
@@ -193,7 +195,7 @@ def _same(bodies: list[bytes], path: Path, mapping: LeadMapping) -> None:
     scanned = scan(file, match.key_column)
     wanted = np.ones(scanned.row_count + 1, np.bool_)
     with Recorder(lambda _results, _duplicates: None) as recorder:
-        task = Task(file, match, mapping, scanned.row_count, wanted, scanned.superseded)
+        task = RowsTask(file, match, mapping, scanned.row_count, wanted, scanned.superseded)
         ours = [
             sync_body([row.body for row in batch])
             for batch in batches(prepared_rows(task, wanted, scanned.superseded, recorder))

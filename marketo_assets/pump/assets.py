@@ -13,8 +13,8 @@ from marketo_assets.marketo.leads import describe_leads
 from marketo_assets.pump import checks, metadata
 from marketo_assets.pump.drop import changed_contacts, export, folder_name, observe_source
 from marketo_assets.pump.files import Bucket, FileGoneError, file_version
-from marketo_assets.pump.leads import LeadsTask, load_file
 from marketo_assets.pump.ledger import Ledger
+from marketo_assets.pump.load_file import FileTask, load_file
 from marketo_assets.pump.mapping import resolve_mapping
 from marketo_assets.pump.reader import FileRefusedError
 from marketo_assets.resources import MarketoResource, WarehouseResource
@@ -135,7 +135,7 @@ def _leads_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDe
             client = stack.enter_context(marketo.client())
             sessions = [stack.enter_context(warehouse.session()) for _ in range(2)]
             ledger, recording = (Ledger(session, name, context.run.run_id, clock) for session in sessions)
-            task = LeadsTask(
+            task = FileTask(
                 file_version(context.partition_key),
                 pump,
                 pump_bucket(settings, name, s3),

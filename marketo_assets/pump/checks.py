@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from marketo_assets.config import PumpConfig
-from marketo_assets.pump.leads import FileReport
+from marketo_assets.pump.load_file import FileReport
 
 ACCOUNTED_FOR = "every_row_accounted_for"
 REJECT_RATE = "reject_rate"

@@ -8,7 +8,7 @@ import dagster as dg
 from marketo_assets.config import PumpConfig
 from marketo_assets.marketo.stats import CallStats
 from marketo_assets.pump.drop import Drop, SourceState
-from marketo_assets.pump.leads import FileReport
+from marketo_assets.pump.load_file import FileReport
 from marketo_assets.warehouse.session import Row
 
 Metadata = dict[str, Any]

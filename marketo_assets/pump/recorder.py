@@ -8,7 +8,7 @@ from typing import Final, Self
 from marketo_assets.pump.duplicates import Duplicate
 from marketo_assets.pump.rows import RowResult
 
-FLUSH_ROWS: Final = 9_000
+FLUSH_ROWS: Final = 6_000
 """Rows recorded at once: what a killed run may have to send again, against the cost of a bulk load."""
 
 Record = Callable[[Sequence[RowResult], Sequence[Duplicate]], None]

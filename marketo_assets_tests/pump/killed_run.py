@@ -15,8 +15,8 @@ from dagster_aws.s3 import S3Resource
 from marketo_assets.marketo.clock import SystemClock, VirtualClock
 from marketo_assets.pump.assets import pump_bucket
 from marketo_assets.pump.files import file_version
-from marketo_assets.pump.leads import LeadsTask, load_file
 from marketo_assets.pump.ledger import Ledger
+from marketo_assets.pump.load_file import FileTask, load_file
 from marketo_assets.resources import build_resources
 from marketo_assets.sandbox.marketo import Emulator, EmulatorOptions
 from marketo_assets.settings import Settings
@@ -39,7 +39,7 @@ def main(partition_key: str, state: Path) -> None:
         warehouse: Any = resources.warehouse
         with warehouse.session() as session, warehouse.session() as second:
             load_file(
-                LeadsTask(
+                FileTask(
                     file_version(partition_key),
                     settings.config.pumps["contacts"],
                     pump_bucket(settings, "contacts", S3Resource()),

@@ -28,7 +28,7 @@ _TOO_LARGE_REASON: Final = "the row is over 1 MB as JSON, more than Marketo take
 
 
 @dataclass(frozen=True)
-class Task:
+class RowsTask:
     """All that is known of a file before its rows are sent."""
 
     csv_file: CsvFile
@@ -52,7 +52,7 @@ class Unsent:
         self.codes[code or "no_reason"] = self.codes.get(code or "no_reason", 0) + 1
 
 
-def sync_rows(task: Task, pump: PumpConfig, client: MarketoClient, recorder: Recorder, *, calls: int) -> Unsent:
+def sync_rows(task: RowsTask, pump: PumpConfig, client: MarketoClient, recorder: Recorder, *, calls: int) -> Unsent:
     """Send the unsettled rows of a file and hand every settled one to the recorder.
 
     Each key is in one call only. Memory does not grow with the file but for one bit a row.
@@ -94,7 +94,7 @@ def _settle_resolved(resolved: Resolved, recorder: Recorder, unsent: Unsent) -> 
 
 
 def prepared_rows(
-    task: Task,
+    task: RowsTask,
     wanted: npt.NDArray[np.bool_],
     superseded: npt.NDArray[np.bool_],
     recorder: Recorder,

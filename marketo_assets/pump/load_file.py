@@ -16,7 +16,7 @@ from marketo_assets.pump.reader import CsvFile, FileRefusedError, scan
 from marketo_assets.pump.recorder import Recorder
 from marketo_assets.pump.rejects import put_rejects
 from marketo_assets.pump.rows import STATUSES, match_header
-from marketo_assets.pump.sync_file import Task, sync_rows
+from marketo_assets.pump.sync_rows import RowsTask, sync_rows
 from marketo_assets.warehouse.session import Row
 
 SAMPLE_ROWS = 20
@@ -51,7 +51,7 @@ class FileReport:
 
 
 @dataclass(frozen=True)
-class LeadsTask:
+class FileTask:
     """The parts that a file's way leads through."""
 
     file: FileVersion
@@ -64,7 +64,7 @@ class LeadsTask:
     calls: int
 
 
-def load_file(task: LeadsTask) -> FileReport:
+def load_file(task: FileTask) -> FileReport:
     """Send a file's rows that are not settled yet, and say what became of all of them.
 
     Raises FileGoneError and FileRefusedError, which the ledger then holds, ConfigError when the mapping does not fit
@@ -84,7 +84,7 @@ def load_file(task: LeadsTask) -> FileReport:
         raise
 
 
-def _load(task: LeadsTask, csv_file: CsvFile, mapping: LeadMapping) -> FileReport:
+def _load(task: FileTask, csv_file: CsvFile, mapping: LeadMapping) -> FileReport:
     match = match_header(csv_file.header, mapping)
     scanned = scan(csv_file, match.key_column)
     if csv_file.declared_row_count not in {None, scanned.row_count}:
@@ -99,7 +99,7 @@ def _load(task: LeadsTask, csv_file: CsvFile, mapping: LeadMapping) -> FileRepor
         superseded = superseded | task.ledger.superseded_exports(task.file, scanned.row_count)
     unsettled = ~task.ledger.settled_rows(task.file, scanned.row_count)
     unsettled[0] = False
-    work = Task(csv_file, match, mapping, scanned.row_count, unsettled, superseded)
+    work = RowsTask(csv_file, match, mapping, scanned.row_count, unsettled, superseded)
     with _imports_uncollected(), _recorder(task, origin, mapping) as recorder:
         unsent = sync_rows(work, task.pump, task.client, recorder, calls=task.calls)
     return _report(task, work, unsent.codes)
@@ -119,13 +119,13 @@ def _imports_uncollected() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _recorder(task: LeadsTask, origin: Origin, mapping: LeadMapping) -> Recorder:
+def _recorder(task: FileTask, origin: Origin, mapping: LeadMapping) -> Recorder:
     return Recorder(
         lambda results, duplicates: task.recording.record(task.file, origin, mapping.version, results, duplicates),
     )
 
 
-def _report(task: LeadsTask, work: Task, unsent: Mapping[str, int]) -> FileReport:
+def _report(task: FileTask, work: RowsTask, unsent: Mapping[str, int]) -> FileReport:
     counts: Counter[str] = Counter(dict.fromkeys(STATUSES, 0))
     codes: Counter[str] = Counter(unsent)
     for status, code, rows in task.ledger.counts(task.file):
