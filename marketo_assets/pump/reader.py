@@ -9,7 +9,7 @@ import csv
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -21,6 +21,9 @@ import pyarrow.csv as pacsv
 
 BLOCK_BYTES: Final = 1 << 18
 """What is parsed at once. Arrow reads up to 32 blocks ahead, so memory is several tens of this, whatever the file."""
+
+CHUNK_ROWS: Final = 2_000
+"""Rows that are handed on together, from as many blocks as it takes: each step costs as much for one row as for some."""
 
 LONGEST_ROW_BYTES: Final = 16 << 20
 """The longest row that can be read. A file with a row longer than a block is read in blocks of this size instead."""
@@ -232,13 +235,24 @@ def _blocks(file: CsvFile, columns: Sequence[str], block_bytes: int) -> Iterator
         return "skip"
 
     next_row = 1
-    for cells in _open(file, columns, on_ragged, block_bytes):
+    for cells in _joined(_open(file, columns, on_ragged, block_bytes)):
         row_numbers = _numbers(next_row, cells.num_rows, ragged)
         next_row = int(row_numbers[-1]) + 1 if len(row_numbers) else next_row
         yield Chunk(row_numbers, cells, tuple(row for row in ragged if row.row_number < next_row))
         ragged = [row for row in ragged if row.row_number >= next_row]
     if ragged:
         yield Chunk(np.empty(0, np.int64), _no_rows(columns), tuple(ragged))
+
+
+def _joined(blocks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    waiting: list[pa.RecordBatch] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(each.num_rows for each in waiting) >= CHUNK_ROWS:
+            yield pa.concat_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 def _no_rows(columns: Sequence[str]) -> pa.RecordBatch:
