@@ -22,7 +22,7 @@ import pyarrow.csv as pacsv
 BLOCK_BYTES: Final = 1 << 18
 """What is parsed at once. Arrow reads up to 32 blocks ahead, so memory is several tens of this, whatever the file."""
 
-CHUNK_ROWS: Final = 2_000
+CHUNK_ROWS: Final = 1_000
 """Rows that are handed on together, from as many blocks as it takes: each step costs as much for one row as for some."""
 
 LONGEST_ROW_BYTES: Final = 16 << 20
@@ -245,14 +245,17 @@ def _blocks(file: CsvFile, columns: Sequence[str], block_bytes: int) -> Iterator
 
 
 def _joined(blocks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Blocks brought together; those before one that cannot be read are handed on before the error is raised."""
     waiting: list[pa.RecordBatch] = []
-    for block in blocks:
-        waiting.append(block)
-        if sum(each.num_rows for each in waiting) >= CHUNK_ROWS:
+    try:
+        for block in blocks:
+            waiting.append(block)
+            if sum(each.num_rows for each in waiting) >= CHUNK_ROWS:
+                yield pa.concat_batches(waiting)
+                waiting = []
+    finally:
+        if waiting:
             yield pa.concat_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_batches(waiting)
 
 
 def _no_rows(columns: Sequence[str]) -> pa.RecordBatch:
