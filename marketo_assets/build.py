@@ -5,6 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from marketo_assets.extract.assets import build_extract_assets
+from marketo_assets.extract.schedules import build_resume_sensor, build_schedules
 from marketo_assets.pump.assets import build_assets
 from marketo_assets.pump.sensors import build_schedule, build_sensor
 from marketo_assets.resources import build_resources
@@ -14,11 +16,21 @@ from marketo_assets.settings import Settings
 def build_defs(settings: Settings, *, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The whole code location. `resources` replaces some by name: the one seam for tests."""
     pumps = settings.config.pumps.items()
-    schedules = [build_schedule(settings, name, pump) for name, pump in pumps]
+    drops = [build_schedule(settings, name, pump) for name, pump in pumps]
+    extract = [settings.config.extract.activities] if settings.config.extract else []
     return dg.Definitions(
-        assets=[asset for name, pump in pumps for asset in build_assets(settings, name, pump)],
-        sensors=[build_sensor(settings, name) for name, _ in pumps],
-        schedules=[schedule for schedule in schedules if schedule is not None],
+        assets=[
+            *(asset for name, pump in pumps for asset in build_assets(settings, name, pump)),
+            *(asset for config in extract for asset in build_extract_assets(config)),
+        ],
+        sensors=[
+            *(build_sensor(settings, name) for name, _ in pumps),
+            *(build_resume_sensor(config, is_on=settings.is_local) for config in extract),
+        ],
+        schedules=[
+            *(schedule for schedule in drops if schedule is not None),
+            *(each for config in extract for each in build_schedules(config, is_on=settings.is_local)),
+        ],
         resources={**build_resources(settings), **(resources or {})},
         # A run has one step: a process of its own for it would only cost the imports again.
         executor=dg.in_process_executor,

@@ -4,8 +4,10 @@ Only what the file itself can show is checked here. What needs Marketo's Describ
 is checked by `pump.mapping` and `pump.drop`, with the line remembered here.
 """
 
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -48,7 +50,47 @@ def _cron_line(line: str) -> str:
     return line
 
 
+_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
+
+
+def _duration(text: Any) -> Any:
+    """`5m`, `24h`, `3d` as a timedelta."""
+    parts = re.fullmatch(r"([1-9]\d{0,4})([mhd])", str(text))
+    if parts is None:
+        message = f"{text!r} is not a duration; expected a number and m, h or d, such as 5m, 24h or 3d"
+        raise ValueError(message)
+    return timedelta(seconds=int(parts[1]) * _SECONDS[parts[2]])
+
+
+def _polling_interval(interval: timedelta) -> timedelta:
+    minutes = int(interval.total_seconds()) // 60
+    if minutes > _DAY_MINUTES or (60 % minutes and minutes % 60) or _DAY_MINUTES % minutes:
+        message = "cannot be kept by the clock; expected minutes that divide the hour or hours that divide the day"
+        raise ValueError(message)
+    return interval
+
+
+def _whole_days(duration: timedelta) -> timedelta:
+    if duration % timedelta(days=1):
+        message = "expected whole days, such as 3d"
+        raise ValueError(message)
+    return duration
+
+
+def _type_names(names: Any) -> Any:
+    if names == "all":
+        return None
+    if isinstance(names, str):
+        message = f"expected `all` or a list of names and ids, such as [{names}]"
+        raise ValueError(message)  # noqa: TRY004 - pydantic takes ValueErrors alone
+    return names
+
+
+_DAY_MINUTES = 24 * 60
+
 SnowflakeName = Annotated[str, AfterValidator(_snowflake_name)]
+ActivityTypeNames = Annotated[tuple[str | int, ...] | None, BeforeValidator(_type_names)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Owner = Annotated[str, Field(pattern=r"^team:.+$|^[^@ ]+@[^@ ]+$")]
 
 
@@ -128,10 +170,39 @@ class PumpConfig(_Strict):
         return self
 
 
+class ActivitiesConfig(_Strict):
+    """Which of Marketo's activities the warehouse gets, from when on and how often."""
+
+    start: date
+    owners: tuple[Owner, ...] = ()
+    types: ActivityTypeNames = None
+    """By name or id; None for all of them."""
+    except_types: tuple[str | int, ...] = ()
+    polling_interval: Annotated[Duration, AfterValidator(_polling_interval)] = timedelta(hours=24)
+    lookback: Annotated[Duration, AfterValidator(_whole_days)] = timedelta(days=3)
+    route: Literal["auto", "bulk", "rest"] = "auto"
+    lead_fields: tuple[str, ...] = ()
+    lead_max_age: Duration = timedelta(days=7)
+
+    @model_validator(mode="after")
+    def _some_type_is_left(self) -> "ActivitiesConfig":
+        if self.types is not None and not set(self.types) - set(self.except_types):
+            message = "no activity type is left; name some in types, or write `types: all`"
+            raise ValueError(message)
+        return self
+
+
+class ExtractConfig(_Strict):
+    """What is read from Marketo for reports."""
+
+    activities: ActivitiesConfig
+
+
 class MarketoConfig(_Strict):
     """The whole of marketo.yaml."""
 
     api_budget: ApiBudgetConfig = ApiBudgetConfig()
+    extract: ExtractConfig | None = None
     pumps: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], PumpConfig] = {}
 
 

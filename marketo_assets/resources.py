@@ -10,7 +10,7 @@ from dagster_aws.s3 import S3Resource
 from dagster_snowflake import SnowflakeResource
 
 from marketo_assets.marketo.client import MarketoClient
-from marketo_assets.marketo.clock import SystemClock
+from marketo_assets.marketo.clock import Clock, SystemClock
 from marketo_assets.marketo.limits import ApiBudget, ApiLimits, lead_write_lock, process_lock
 from marketo_assets.settings import Settings, SnowflakeSettings
 from marketo_assets.warehouse.session import Warehouse
@@ -49,6 +49,19 @@ class MarketoResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as 
     calls_per_20s: int
     concurrent_calls: int
     state_dir: str
+    export_poll_seconds: float
+
+    @property
+    def clock(self) -> Clock:
+        """The time of whatever deals with Marketo."""
+        return SystemClock()
+
+    @property
+    def folder(self) -> Path:
+        """For files from Marketo on their way; what lies there outlives a killed run."""
+        folder = Path(self.state_dir) / "exports"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     @contextmanager
     def client(self) -> Iterator[MarketoClient]:
@@ -79,6 +92,12 @@ class MarketoResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as 
         with process_lock(Path(self.state_dir), f"{pump}-drop", SystemClock()):
             yield
 
+    @contextmanager
+    def activity_writes(self) -> Iterator[None]:
+        """Held while activities are stored: two transactions that add one guid at once would both add it."""
+        with process_lock(Path(self.state_dir), "activity-writes", SystemClock()):
+            yield
+
 
 def build_resources(settings: Settings) -> dict[str, Any]:
     """The resources of the code location by the names that assets ask for."""
@@ -95,6 +114,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
             calls_per_20s=budget.calls_per_20s,
             concurrent_calls=budget.concurrent_calls,
             state_dir=str(settings.api_state),
+            export_poll_seconds=settings.export_poll_seconds,
         ),
     }
 

@@ -4,6 +4,7 @@ Secrets are not held here: they stay `EnvVar` in resources.py, so that nothing c
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ class Settings:
     prefix: str
     api_state: Path
     """Folder that every process of this machine shares to keep within Marketo's limits."""
+    export_poll_seconds: float
+    """Seconds between two looks at an export job."""
 
     @property
     def is_local(self) -> bool:
@@ -71,6 +74,9 @@ class Settings:
         port = env.get("SNOWFLAKE_PORT") or "0"
         if not port.isdecimal():
             problems.append(f"SNOWFLAKE_PORT is {port!r}; expected a number")
+        poll_seconds = env.get("MARKETO_EXPORT_POLL_SECONDS") or "60"
+        if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", poll_seconds):
+            problems.append(f"MARKETO_EXPORT_POLL_SECONDS is {poll_seconds!r}; expected a number of seconds")
         missing = [name for name in _REQUIRED if not env.get(name)]
         if not env.get("SNOWFLAKE_PASSWORD") and not env.get("SNOWFLAKE_PRIVATE_KEY_PATH"):
             missing.append("SNOWFLAKE_PASSWORD or SNOWFLAKE_PRIVATE_KEY_PATH")
@@ -90,6 +96,7 @@ class Settings:
             bucket=env["PUMP_BUCKET"],
             prefix=env.get("PUMP_PREFIX", "").strip("/"),
             api_state=_api_state(env, base_url),
+            export_poll_seconds=float(poll_seconds),
         )
 
 

@@ -22,6 +22,7 @@ from urllib3.exceptions import ReadTimeoutError
 
 from marketo_assets.marketo.auth import TOKEN_PATH, Token, TokenSource, read_token
 from marketo_assets.marketo.clock import Clock, SystemClock
+from marketo_assets.marketo.download import ExportFile
 from marketo_assets.marketo.envelope import Envelope, read_envelope
 from marketo_assets.marketo.errors import ErrorClass, MarketoError, QuotaExhaustedError, Rule, TokenError, error_for
 from marketo_assets.marketo.limits import ApiBudget
@@ -43,6 +44,7 @@ SERVER_SECONDS_BY_ENDPOINT: Final[Mapping[tuple[str, str], float]] = {
     ("GET", "/rest/v1/lists/{id}/leads.json"): 60.0,
     ("POST", "/rest/v1/leads/partitions.json"): 60.0,
     ("POST", "/rest/v1/leads/{id}/merge.json"): 180.0,
+    ("GET", "/rest/v1/activities/pagingtoken.json"): 300.0,
 }
 READ_MARGIN_SECONDS: Final = 10.0
 
@@ -50,6 +52,9 @@ LONGEST_BACKOFF_SECONDS: Final = 60.0
 # When the connection is lost or the time runs out under a write, Marketo may still be at work on it. Sent again at
 # once, the two overlap, and two upserts of one new e-mail that overlap create two leads. So it is given time to finish.
 WRITE_SETTLE_SECONDS: Final = 5.0
+# A broken download that brought this share of the whole got somewhere: counting begins anew. So there may be a hundred
+# such attempts, but not one for every few bytes of a large file.
+PROGRESS_SHARE: Final = 0.01
 
 
 class MarketoClient:
@@ -129,21 +134,56 @@ class MarketoClient:
             allow_redirects=False,
         )
         ready = partial(self._ready, endpoint)
-        return self._until_done(endpoint, ready, partial(self._call, endpoint, send), is_write=kind != "GET")
+        attempt = partial(self._call, endpoint, partial(self._ask, endpoint, send))
+        return self._until_done(endpoint, ready, attempt, is_write=kind != "GET")
+
+    def download(self, path: str, file: ExportFile) -> None:
+        """GET the file at `path`, streamed into `file`, until it is whole and believed or will not be.
+
+        What came before a connection broke is kept, and the rest asked for. Each attempt is a call of the budget and
+        holds its slot while the body streams; the read timeout is for each read, not for the whole. Raises
+        MarketoError.
+        """
+        endpoint = endpoint_of(path)
+        send = partial(
+            self._session.get,
+            self._base_url + path,
+            timeout=(CONNECT_SECONDS, SERVER_SECONDS + READ_MARGIN_SECONDS),
+            allow_redirects=False,
+            stream=True,
+        )
+        ready = partial(self._ready, endpoint)
+        attempt = partial(self._call, endpoint, partial(self._stream, endpoint, send, file))
+        self._until_done(endpoint, ready, attempt, is_write=False, progress=lambda: file.reached)
+
+    def calls_left_today(self) -> int:
+        """How many calls today's budget still has for us."""
+        return max(0, self._budget.calls_left(partial(calls_used_today, self)))
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and count it."""
         self.stats.add_wait(seconds)
         self.clock.sleep(seconds)
 
-    def _until_done(self, endpoint: str, ready: Callable[[], R], attempt: Callable[[R], T], *, is_write: bool) -> T:
-        """The retry layer. What `ready` does (a token, the day's usage) has retries of its own and is not repeated."""
+    def _until_done(
+        self,
+        endpoint: str,
+        ready: Callable[[], R],
+        attempt: Callable[[R], T],
+        *,
+        is_write: bool,
+        progress: Callable[[], float] = lambda: 0.0,
+    ) -> T:
+        """The retry layer. What `ready` does (a token, the day's usage) has retries of its own and is not repeated.
+
+        `progress`: the share reached, 0 to 1, of what is continued where the last attempt ended.
+        """
         failures: Counter[Rule] = Counter()
         number = 0
         while True:
             number += 1
             with_what = ready()
-            started = self.clock.monotonic()
+            started, there = self.clock.monotonic(), progress()
             try:
                 answer = attempt(with_what)
             except MarketoError as error:
@@ -151,6 +191,8 @@ class MarketoClient:
                 if rule.error_class is not ErrorClass.TOKEN:
                     # This token was let in. If it runs out later, that is no second refusal of a fresh one.
                     failures = Counter({r: n for r, n in failures.items() if r.error_class is not ErrorClass.TOKEN})
+                if progress() - there >= PROGRESS_SHARE:
+                    failures.clear()
                 failures[rule] += 1
                 seconds = self.clock.monotonic() - started
                 log.log(rule.log_level, "%s: %s, attempt %d, %.3f s", endpoint, error.code, number, seconds)
@@ -169,13 +211,12 @@ class MarketoClient:
             self._budget.check_day(endpoint, partial(calls_used_today, self))
         return token
 
-    def _call(self, endpoint: str, send: Callable[..., requests.Response], token: Token) -> Envelope:
-        with self._budget.call() as waited:
-            self.stats.add_wait(waited)
-            self.stats.add_call(endpoint)
-            status, content = self._exchange(endpoint, partial(send, auth=_Bearer(token.value)))
+    def _call(self, endpoint: str, exchange: Callable[[AuthBase], T], token: Token) -> T:
         try:
-            return read_envelope(status, content, endpoint, now=self.clock.now())
+            with self._budget.call() as waited:
+                self.stats.add_wait(waited)
+                self.stats.add_call(endpoint)
+                return exchange(_Bearer(token.value))
         except TokenError:
             self._tokens.reject(token)
             raise
@@ -187,6 +228,17 @@ class MarketoClient:
             if error.code == "606":
                 self._budget.rate_exceeded()
             raise
+
+    def _ask(self, endpoint: str, send: Callable[..., requests.Response], auth: AuthBase) -> Envelope:
+        status, content = self._exchange(endpoint, partial(send, auth=auth))
+        return read_envelope(status, content, endpoint, now=self.clock.now())
+
+    def _stream(self, endpoint: str, send: Callable[..., requests.Response], file: ExportFile, auth: AuthBase) -> None:
+        try:
+            with send(headers=file.headers(), auth=auth) as response:
+                file.receive(response, endpoint, now=self.clock.now())
+        except requests.RequestException as error:
+            raise self._lost(error, endpoint) from None
 
     def _fetch_token(self) -> tuple[str, float]:
         # The secret goes in the body: what stands in a URL ends up in logs along the way.
@@ -206,13 +258,16 @@ class MarketoClient:
         return self._until_done(TOKEN_PATH, lambda: None, ask, is_write=False)
 
     def _exchange(self, endpoint: str, send: Callable[[], requests.Response]) -> tuple[int, bytes]:
-        """(status, body) of one exchange. The texts of `requests` hold URLs and are dropped: only their kind stays."""
+        """(status, body) of one exchange."""
         try:
             response = send()
         except requests.RequestException as error:
-            code = _code_of(error)
-            raise error_for(code, type(error).__name__, endpoint, now=self.clock.now()) from None
+            raise self._lost(error, endpoint) from None
         return response.status_code, response.content
+
+    def _lost(self, error: requests.RequestException, endpoint: str) -> MarketoError:
+        """The texts of `requests` hold URLs and are dropped: only their kind stays."""
+        return error_for(_code_of(error), type(error).__name__, endpoint, now=self.clock.now())
 
 
 class _Bearer(AuthBase):
@@ -229,7 +284,7 @@ class _Bearer(AuthBase):
 
 def endpoint_of(path: str) -> str:
     """The path with ids replaced, as it stands in logs and counts."""
-    return re.sub(r"/\d+(?=[/.]|$)", "/{id}", path)
+    return re.sub(r"/\d+(?=[/.]|$)|(?<=/export)/[^/.]+(?=/)", "/{id}", path)
 
 
 def _code_of(error: requests.RequestException) -> str:

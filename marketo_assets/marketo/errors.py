@@ -80,6 +80,10 @@ class QueueFullError(MarketoError):
     """A queue of Marketo's (imports, exports) has no room just now."""
 
 
+class JobQueuedError(MarketoError):
+    """The export job stands in the queue already, as after a lost reply: what was asked for is done."""
+
+
 class RequestError(MarketoError):
     """The request itself is wrong: sending it again cannot help."""
 
@@ -94,6 +98,14 @@ class BodyTooLargeError(RequestError):
 
 class UriTooLongError(RequestError):
     """HTTP 414: the URI is over 8 KB."""
+
+
+class PagingTokenError(RequestError):
+    """Marketo does not take this paging token (any more): get a new one from the time where the old one began."""
+
+
+class ExportFileError(MarketoError):
+    """The file of an export job is not there, or is not the one that the job's status describes."""
 
 
 class ReplyError(RequestError):
@@ -113,7 +125,9 @@ class Rule:
 
 
 # Codes from Marketo's error page; HTTP statuses by number; our own words: connection (reset, refused, cut off),
-# timeout (nothing came in time), reply (unreadable or truncated), budget (our own count), tls, shape, invalid_client.
+# timeout (nothing came in time), reply (unreadable or truncated), budget (our own count), tls, shape, invalid_client,
+# no_file (HTTP 404 for the file of an export that is done), file (its size or SHA-256 is another than the job's),
+# export (a job failed, or does not end).
 _REQUEST_RULE: Final = Rule(
     ErrorClass.REQUEST,
     1,
@@ -155,7 +169,7 @@ ERROR_TABLE: Final[tuple[Rule, ...]] = (
         logging.WARNING,
         TransientError,
         "It may work later",
-        "500 502 503 504 608 611 614 713 719 connection reply",
+        "500 502 503 504 608 611 614 713 719 connection reply export",
     ),
     # Fewer attempts: each costs minutes, and a smaller batch is the better remedy.
     Rule(
@@ -165,6 +179,24 @@ ERROR_TABLE: Final[tuple[Rule, ...]] = (
         TimedOutError,
         "It may work later, or with fewer rows",
         "604 timeout",
+    ),
+    # A job can read Completed some time before its file is there, so this goes on for two to four minutes.
+    Rule(
+        ErrorClass.TRANSIENT,
+        10,
+        logging.WARNING,
+        ExportFileError,
+        "It may come later; Marketo keeps files for 7 days",
+        "no_file",
+    ),
+    # Once afresh, from the first byte.
+    Rule(
+        ErrorClass.TRANSIENT,
+        2,
+        logging.WARNING,
+        ExportFileError,
+        "Nothing of this file was used; create the export anew",
+        "file",
     ),
     _QUOTA_RULE,
     Rule(ErrorClass.QUEUE, 1, logging.INFO, QueueFullError, "Wait for a slot", "1016 1019 1029"),
@@ -188,7 +220,8 @@ _BY_CODE: Final[Mapping[str, Rule]] = {code: rule for rule in ERROR_TABLE for co
 def rule_for(code: str, message: str = "") -> Rule:
     """The row for a code; an unknown code is a request error, so that nothing unknown is ever taken for success.
 
-    1029 is one code for a full export queue and for the day's export quota: only the text tells them apart.
+    1029 is one code for a full export queue, for a job that is in it already, and for the day's export quota, with the
+    quota's size or without it: only the text tells them apart.
     """
     if code == "1029" and "quota" in message.lower():
         return _QUOTA_RULE
@@ -205,6 +238,8 @@ def error_for(code: str, message: str, endpoint: str, request_id: str = "", *, n
     rule = rule_for(code, message)
     if rule.raises is QuotaExhaustedError:
         return QuotaExhaustedError(code, message, endpoint, request_id, next_quota_reset(now))
+    if code == "1029" and "already" in message.lower():
+        return JobQueuedError(code, message, endpoint, request_id)
     # 1003 is overloaded: a typed value, missing ids, a filter that matches too much. Only the text tells.
     if code == "1003" and "too many" in message.lower():
         return TooManyMatchesError(code, message, endpoint, request_id)

@@ -98,8 +98,25 @@ class ApiBudget:
     def check_day(self, endpoint: str, read_usage: Callable[[], int]) -> None:
         """Raise QuotaExhaustedError if the day's budget is used up; `read_usage` asks Marketo how much of it is.
 
-        It is asked once for a start and every ten minutes; in between our own calls are counted. If it cannot say, our
-        own count has to do.
+        See `calls_left`.
+        """
+        now = self._clock.now()
+        left = self.calls_left(read_usage)
+        if left <= 0:
+            raise QuotaExhaustedError(
+                "budget",
+                f"{self._day_budget - left} calls are used today; "
+                f"{self._day_budget} of {self.limits.calls_per_day} are ours to use",
+                endpoint,
+                "",
+                next_quota_reset(now),
+            )
+
+    def calls_left(self, read_usage: Callable[[], int]) -> int:
+        """Calls that the day's budget still has; below 0 where others have used up more than the reserve.
+
+        Marketo is asked once for a start and every ten minutes; in between our own calls are counted. If it cannot say,
+        our own count has to do.
         """
         with self._usage_lock:
             if self._claim_usage_reading():
@@ -109,17 +126,8 @@ class ApiBudget:
                     raise
                 except MarketoError as error:
                     log.warning("calls used today are unknown (%s): counting our own only", error.code)
-            now = self._clock.now()
             with self._gate():
-                used = self._calls_today(now)
-        if used >= self._day_budget:
-            raise QuotaExhaustedError(
-                "budget",
-                f"{used} calls are used today; {self._day_budget} of {self.limits.calls_per_day} are ours to use",
-                endpoint,
-                "",
-                next_quota_reset(now),
-            )
+                return self._day_budget - self._calls_today(self._clock.now())
 
     def quota_exhausted(self) -> None:
         """Marketo answered 607: nobody here calls again before the next quota day."""

@@ -10,10 +10,11 @@ import orjson
 
 from marketo_assets.marketo.client import MarketoClient
 from marketo_assets.marketo.errors import TooManyMatchesError
+from marketo_assets.marketo.in_flight import in_flight
 from marketo_assets.marketo.leads import leads_by_filter, sync_leads
 from marketo_assets.pump.reader import normalise_key
 from marketo_assets.pump.rows import PreparedRow, RowResult, batches
-from marketo_assets.pump.upsert import DUPLICATE_CODE, in_flight, row_result, upsert
+from marketo_assets.pump.upsert import DUPLICATE_CODE, row_result, upsert
 
 Policy = Literal["latest_updated", "oldest", "all", "reject"]
 

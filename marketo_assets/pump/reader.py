@@ -23,7 +23,7 @@ BLOCK_BYTES: Final = 1 << 18
 """What is parsed at once. Arrow reads up to 32 blocks ahead, so memory is several tens of this, whatever the file."""
 
 CHUNK_ROWS: Final = 1_000
-"""Rows that are handed on together, from as many blocks as it takes: each step costs as much for one row as for some."""
+"""Rows that are handed on together, from as many blocks as it takes: each step has a price of its own."""
 
 LONGEST_ROW_BYTES: Final = 16 << 20
 """The longest row that can be read. A file with a row longer than a block is read in blocks of this size instead."""

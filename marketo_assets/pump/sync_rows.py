@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from marketo_assets.config import PumpConfig
 from marketo_assets.marketo.client import MarketoClient
+from marketo_assets.marketo.in_flight import in_flight
 from marketo_assets.pump.duplicates import Resolved, resolve
 from marketo_assets.pump.mapping import LeadMapping
 from marketo_assets.pump.reader import CsvFile, chunks
@@ -22,7 +23,7 @@ from marketo_assets.pump.rows import (
     select,
     too_large,
 )
-from marketo_assets.pump.upsert import DUPLICATE_CODE, in_flight, upsert
+from marketo_assets.pump.upsert import DUPLICATE_CODE, upsert
 
 _TOO_LARGE_REASON: Final = "the row is over 1 MB as JSON, more than Marketo takes in one call"
 

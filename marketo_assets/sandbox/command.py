@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from marketo_assets.sandbox.marketo import EmulatorOptions, Fault, FaultsError, load_faults
-from marketo_assets.sandbox.processes import Sandbox, SandboxError, SandboxOptions, stop_like_ctrl_c
+from marketo_assets.sandbox.processes import DAYS, Sandbox, SandboxError, SandboxOptions, stop_like_ctrl_c
 
 CHECK_SECONDS = 0.5
+BYTES_PER_MB = 1_000_000
 
 
 def _read_limit(_context: click.Context, _parameter: click.Parameter, text: str) -> int | None:
@@ -63,6 +64,11 @@ def _read_faults(_context: click.Context, _parameter: click.Parameter, file: Pat
     help="Folder of the data and logs.",
 )
 @click.option("--leads", type=click.IntRange(0), default=0, help="Fill Marketo up to this many leads.")
+@click.option("--activities", type=click.IntRange(0), default=0, help="Fill Marketo up to this many activities.")
+@click.option("--days", type=click.IntRange(1), default=DAYS, show_default=True, help="Spread them over so many days.")
+@click.option(
+    "--activities-per-minute", type=click.FloatRange(0), default=0.0, help="New activities that come by themselves."
+)
 @click.option("--contacts", type=click.IntRange(1), help="Make the contact table with this many rows, if it has not.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of Marketo; default: any free one.")
 @click.option("--latency-ms", type=click.FloatRange(0), default=0.0, help="Time that every call to Marketo takes.")
@@ -74,6 +80,27 @@ def _read_faults(_context: click.Context, _parameter: click.Parameter, file: Pat
 )
 @click.option(
     "--daily-quota", callback=_read_limit, default="50000", show_default=True, help="Calls per day (607), or off."
+)
+@click.option(
+    "--export-seconds",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="How long an export job takes, besides the time for its size.",
+)
+@click.option(
+    "--export-refresh-seconds",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="How often the status of an export job refreshes.",
+)
+@click.option(
+    "--export-quota-mb",
+    callback=_read_limit,
+    default="500",
+    show_default=True,
+    help="Megabytes exported per day (1029), or off.",
 )
 @click.option("--token-seconds", type=click.IntRange(1), default=3600, show_default=True, help="Life of a token.")
 @click.option(
@@ -88,12 +115,18 @@ def sandbox(
     env_file: Path | None,
     state: Path,
     leads: int,
+    activities: int,
+    days: int,
+    activities_per_minute: float,
     contacts: int | None,
     port: int,
     latency_ms: float,
     rate: tuple[int, float] | None,
     concurrency: int | None,
     daily_quota: int | None,
+    export_seconds: float,
+    export_refresh_seconds: float,
+    export_quota_mb: int | None,
     token_seconds: int,
     faults: list[Fault],
 ) -> None:
@@ -104,14 +137,18 @@ def sandbox(
         rate=rate,
         concurrency=concurrency,
         daily_quota=daily_quota,
+        export_seconds=export_seconds,
+        export_refresh_seconds=export_refresh_seconds,
+        export_quota_bytes=None if export_quota_mb is None else export_quota_mb * BYTES_PER_MB,
         token_seconds=token_seconds,
         latency_ms=latency_ms,
+        live_activities_per_minute=activities_per_minute,
         faults=faults,
     )
     console = Console()
     stop_like_ctrl_c()
     try:
-        with Sandbox(SandboxOptions(state, marketo, only == "marketo", port, leads)) as running:
+        with Sandbox(SandboxOptions(state, marketo, only == "marketo", port, leads, activities, days)) as running:
             if contacts is not None:
                 _ensure_contacts(running.environment, contacts)
             _show(console, running, env_file)

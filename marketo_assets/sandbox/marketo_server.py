@@ -5,7 +5,7 @@ Does not belong here: how Marketo behaves.
 
 import gc
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,26 @@ ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
 """Python's own 700 are fewer than the parts of one call's rows: looking through them took half of the time."""
 
 
-def serve(listener: socket.socket, ready: Callable[[], None], *, options: Mapping[str, Any], leads: int) -> None:
+def serve(
+    listener: socket.socket,
+    ready: Callable[[], None],
+    *,
+    options: Mapping[str, Any],
+    leads: int,
+    activities: int,
+    days: int,
+) -> None:
     """Answer at the address of `listener` until the process is told to stop; `ready` is called when that begins.
 
-    `options` are EmulatorOptions as JSON carries them. `leads` are filled up to that number where the state has fewer.
+    `options` are EmulatorOptions as JSON carries them. Leads are filled up to `leads` where the state has fewer, and so
+    are activities, over the past `days` days, where it has had fewer. ValueError for activities without any lead.
     """
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     emulator = marketo.Emulator(read_options(options), SystemClock())
     emulator.fill(max(0, leads - emulator.lead_count()))
+    missing = activities - emulator.activities_made()
+    if missing > 0:
+        emulator.fill_activities(missing, days)
     port = listener.getsockname()[1]
     listener.close()  # the emulator's server binds for itself; until now nobody else could take the port
     marketo.serve(emulator, port, ready=lambda _port: ready())
@@ -38,6 +50,17 @@ def read_options(options: Mapping[str, Any]) -> marketo.EmulatorOptions:
             "state": options["state"] and Path(options["state"]),
             "partitions": tuple(options["partitions"]),
             "lists": tuple(options["lists"]),
+            "custom_activity_types": tuple(_read_type(**given) for given in options["custom_activity_types"]),
             "faults": [marketo.Fault(**fault) for fault in options["faults"]],
         }
+    )
+
+
+def _read_type(
+    *, primary: Mapping[str, Any] | None, attributes: Sequence[Mapping[str, Any]], **given: Any
+) -> marketo.ActivityType:
+    return marketo.ActivityType(
+        **given,
+        primary=None if primary is None else marketo.ActivityAttribute(**primary),
+        attributes=tuple(marketo.ActivityAttribute(**attribute) for attribute in attributes),
     )

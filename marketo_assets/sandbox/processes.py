@@ -26,7 +26,12 @@ DATABASE, SCHEMA = "MARKETO_ASSETS", "MARKETO"
 SOURCE_DATABASE, SOURCE_SCHEMA = "PROD", "PUMPS_SENSITIVE"
 BUCKET, PREFIX = "marketing-data-pump", "pump"
 
+DAYS = 30
+"""How many days the activities are spread over where nobody says."""
+
 START_SECONDS = 60.0
+FILLED_PER_SECOND = 20_000
+"""Leads and activities, on a slow machine."""
 STOP_SECONDS = 10.0
 TAIL_LINES = 20
 
@@ -42,9 +47,21 @@ class Server:
     when `stop` is called or when this process ends in whatever way (see child.py).
     """
 
-    def __init__(self, name: str, module: str, settings: dict[str, Any], log: Path, port: int = 0) -> None:
-        """Start it without waiting. `port` 0 takes any free one. Raises SandboxError if `port` is taken."""
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        settings: dict[str, Any],
+        log: Path,
+        port: int = 0,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
+        """Start it without waiting. `port` 0 takes any free one. Raises SandboxError if `port` is taken.
+
+        `start_seconds`: how long it may take until it serves.
+        """
         self.name = name
+        self._start_seconds = start_seconds
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         self._scratch = log.with_suffix(".tmp")  # its own, so that nothing stays in /tmp after a kill -9
@@ -85,10 +102,14 @@ class Server:
         """Its process."""
         return self._process.pid
 
-    def wait_until_ready(self, timeout: float = START_SECONDS) -> None:
-        """Return once it serves. SandboxError if it ends before that, or takes longer than `timeout` seconds."""
+    def wait_until_ready(self, timeout: float | None = None) -> None:
+        """Return once it serves. SandboxError if it ends before that, or takes longer than `timeout` seconds.
+
+        None: as long as was said when it was started.
+        """
         if self._ready.closed:
             return
+        timeout = self._start_seconds if timeout is None else timeout
         if not select.select([self._ready], [], [], timeout)[0]:
             raise SandboxError(f"{self.name} did not start within {timeout:g} s. {self._tail()}")
         if not self._ready.read(1):  # closed at the other end: the process is gone, or about to be
@@ -147,10 +168,18 @@ def s3_server(file: Path | None, log: Path, buckets: list[str], port: int = 0) -
     return Server("S3", "marketo_assets.sandbox.s3", settings, log, port)
 
 
-def marketo_server(options: EmulatorOptions, log: Path, *, leads: int = 0, port: int = 0) -> Server:
-    """Start the local Marketo, filled up to `leads` leads."""
-    settings = asdict(options) | {"state": None if options.state is None else str(options.state)}
-    return Server("Marketo", "marketo_assets.sandbox.marketo_server", {"options": settings, "leads": leads}, log, port)
+def marketo_server(
+    options: EmulatorOptions, log: Path, *, leads: int = 0, activities: int = 0, days: int = DAYS, port: int = 0
+) -> Server:
+    """Start the local Marketo, filled up to `leads` leads and, over the past `days` days, `activities` activities."""
+    settings = {
+        "options": asdict(options) | {"state": None if options.state is None else str(options.state)},
+        "leads": leads,
+        "activities": activities,
+        "days": days,
+    }
+    seconds = START_SECONDS + (leads + activities) / FILLED_PER_SECOND
+    return Server("Marketo", "marketo_assets.sandbox.marketo_server", settings, log, port, seconds)
 
 
 def snowflake_environment(port: int, database: str = DATABASE, schema: str = SCHEMA) -> dict[str, str]:
@@ -199,6 +228,10 @@ class SandboxOptions:
     marketo_port: int = 0
     leads: int = 0
     """How many leads Marketo holds at least when it starts."""
+    activities: int = 0
+    """How many activities of these leads it has had at least by then."""
+    days: int = DAYS
+    """The past days over which these are spread."""
 
 
 class Sandbox:
@@ -259,6 +292,8 @@ class Sandbox:
             replace(options.marketo, state=state / "marketo.sqlite"),
             logs / "marketo.log",
             leads=options.leads,
+            activities=options.activities,
+            days=options.days,
             port=options.marketo_port,
         )
         if not options.marketo_only:

@@ -1,4 +1,4 @@
-"""SQL text: reading `.sql` files, and the one place where names are quoted. Values are always bound, never pasted."""
+"""SQL text: reading `.sql` files, and the one place where names are quoted. Values are bound, never pasted."""
 
 import re
 from importlib.resources import files
@@ -19,6 +19,13 @@ def identifier(name: str) -> str:
         raise ValueError(message)
     parts = re.findall(_PART, name)
     return ".".join(part if part.startswith('"') else f'"{part.upper()}"' for part in parts)
+
+
+def literal(text: str) -> str:
+    """Quote a text as SQL, for names within VARIANT values: in the SQL of a view they cannot be bound."""
+    # The local stand-in takes "$name" for a session variable, even within quotes.
+    escaped = text.replace("\\", "\\\\").replace("'", "''").replace("$", "\\u0024")
+    return f"'{escaped}'"
 
 
 def plain_parts(name: str) -> list[str]:

@@ -19,9 +19,21 @@ from marketo_assets.marketo.auth import TOKEN_PATH
 
 
 class Reply:
-    """One HTTP reply. `cut` bytes are missing at its end although Content-Length promises them."""
+    """One HTTP reply. `cut` bytes are missing at its end although Content-Length promises them.
 
-    def __init__(self, body: Any, status: int = 200, *, cut: int = 0, zipped: bool = False) -> None:
+    `headers` are put over the usual ones, None takes one away; `breaks_with` is raised at the end of the body.
+    """
+
+    def __init__(
+        self,
+        body: Any,
+        status: int = 200,
+        *,
+        cut: int = 0,
+        zipped: bool = False,
+        headers: Mapping[str, str | None] | None = None,
+        breaks_with: Exception | None = None,
+    ) -> None:
         content = body if isinstance(body, bytes) else orjson.dumps(body)
         self.status = status
         self.headers = {"Content-Type": "application/json;charset=UTF-8"}
@@ -29,7 +41,27 @@ class Reply:
             content = gzip.compress(content)
             self.headers["Content-Encoding"] = "gzip"
         self.headers["Content-Length"] = str(len(content))
+        for name, value in (headers or {}).items():
+            self.headers.pop(name, None)
+            if value is not None:
+                self.headers[name] = value
         self.content = content[: len(content) - cut]
+        self.breaks_with = breaks_with
+
+    def open(self) -> io.IOBase:
+        return _Body(self.content, self.breaks_with)
+
+
+class _Body(io.BytesIO):
+    def __init__(self, content: bytes, breaks_with: Exception | None) -> None:
+        super().__init__(content)
+        self._breaks_with = breaks_with
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        part = super().read(size)
+        if not part and self._breaks_with is not None:
+            raise self._breaks_with
+        return part
 
 
 def ok(result: Sequence[Any] = (), **keys: Any) -> Reply:
@@ -42,6 +74,20 @@ def error(code: str, message: str = "no") -> Reply:
 
 def token(value: str = "token-1", seconds: float = 3600) -> Reply:
     return Reply({"access_token": value, "token_type": "bearer", "expires_in": seconds, "scope": "api@example.test"})
+
+
+def file_of(content: bytes, request: requests.PreparedRequest, *, cut: int = 0, **more: Any) -> Reply:
+    """A file, or the part of it that the request's Range asks for, as Marketo gives it out."""
+    headers: dict[str, str | None] = {"Content-Type": "text/csv", "Accept-Ranges": "bytes"}
+    asked = request.headers.get("Range")
+    if asked is None:
+        return Reply(content, headers=headers, cut=cut, **more)
+    first, last = map(int, asked.removeprefix("bytes=").split("-"))
+    if first >= len(content):
+        return Reply(b"", 416, headers={**headers, "Content-Range": f"bytes */{len(content)}"})
+    part = content[first : last + 1]
+    headers["Content-Range"] = f"bytes {first}-{first + len(part) - 1}/{len(content)}"
+    return Reply(part, 206, headers=headers, cut=cut, **more)
 
 
 class ScriptedTransport(BaseAdapter):
@@ -79,7 +125,7 @@ class ScriptedTransport(BaseAdapter):
         if isinstance(answer, Exception):
             raise answer
         raw = HTTPResponse(
-            body=io.BytesIO(answer.content),
+            body=answer.open(),
             headers=answer.headers,
             status=answer.status,
             preload_content=False,

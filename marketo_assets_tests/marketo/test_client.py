@@ -181,6 +181,7 @@ def test_a_long_filter_by_post_is_a_read(new_client: NewClient, clock: VirtualCl
         ("GET", "/rest/v1/leads.json", 70),
         ("POST", "/rest/v1/leads/12345/merge.json", 190),
         ("GET", "/rest/v1/lead/12345.json", 40),
+        ("GET", "/rest/v1/activities/pagingtoken.json", 310),
     ],
 )
 def test_the_client_listens_longer_than_marketo_works(
@@ -215,10 +216,14 @@ def test_ids_do_not_stand_in_the_counts(new_client: NewClient) -> None:
     client = new_client(ScriptedTransport(ok()))
     client.request("GET", "/rest/v1/lead/17.json")
     client.request("GET", "/rest/v1/lists/18/leads.json")
+    client.request("POST", "/bulk/v1/leads/export/create.json")
+    client.request("GET", "/bulk/v1/leads/export/ce45a7a1-f19d-4ce2-882c-a3c795940a7d/status.json")
     assert set(client.stats.calls_by_endpoint) == {
         "/rest/v1/stats/usage.json",
         "/rest/v1/lead/{id}.json",
         "/rest/v1/lists/{id}/leads.json",
+        "/bulk/v1/leads/export/create.json",
+        "/bulk/v1/leads/export/{id}/status.json",
     }
 
 

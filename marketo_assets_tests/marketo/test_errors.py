@@ -7,6 +7,8 @@ import pytest
 from marketo_assets.marketo.errors import (
     ERROR_TABLE,
     ErrorClass,
+    JobQueuedError,
+    QueueFullError,
     QuotaExhaustedError,
     RequestError,
     TooManyMatchesError,
@@ -27,7 +29,7 @@ def test_no_code_stands_in_two_rows() -> None:
     [
         (ErrorClass.TOKEN, "601 602"),
         (ErrorClass.RATE, "606 615"),
-        (ErrorClass.TRANSIENT, "502 604 608 611 614 713 connection timeout reply"),
+        (ErrorClass.TRANSIENT, "502 604 608 611 614 713 connection timeout reply no_file file export"),
         (ErrorClass.QUOTA, "607"),
         (ErrorClass.QUEUE, "1016 1019 1029"),
         (ErrorClass.ROW, "1001 1002 1003 1004 1005 1006 1007 1008 1009 1010 1011 1012 1013 1021 1036"),
@@ -53,7 +55,10 @@ def test_an_unknown_code_fails_closed(code: str) -> None:
 def test_1029_is_told_apart_by_its_text() -> None:
     assert rule_for("1029", "Export daily quota 500MB exceeded").error_class is ErrorClass.QUOTA
     assert rule_for("1029", "Too many jobs in queue").error_class is ErrorClass.QUEUE
-    assert isinstance(error_for("1029", "Export daily quota exceeded", "/x", now=0), QuotaExhaustedError)
+    assert type(error_for("1029", "Too many jobs in queue", "/x", now=0)) is QueueFullError
+    assert type(error_for("1029", "Job already queued", "/x", now=0)) is JobQueuedError
+    for message in ("Export daily quota exceeded", "Export daily quota 500MB exceeded"):
+        assert isinstance(error_for("1029", message, "/x", now=0), QuotaExhaustedError)
 
 
 def test_too_many_matches_is_told_from_the_other_meanings_of_1003() -> None:

@@ -112,6 +112,16 @@ def test_the_day_ends_at_the_reserve(new_budget: NewBudget) -> None:
     assert caught.value.resume_at == datetime(2026, 3, 5, 6, tzinfo=UTC)
 
 
+def test_the_calls_that_are_left_leave_the_reserve_out(new_budget: NewBudget) -> None:
+    budget = new_budget(calls_per_day=1000, reserve_for_others=0.2)
+    assert budget.calls_left(lambda: 795) == 5
+    with budget.call():
+        pass
+    assert budget.calls_left(lambda: 795) == 4
+    budget.quota_exhausted()
+    assert budget.calls_left(lambda: 795) == -200
+
+
 def test_usage_is_asked_for_now_and_then(new_budget: NewBudget, clock: VirtualClock) -> None:
     budgets = [new_budget(), new_budget()]
     asked: list[float] = []

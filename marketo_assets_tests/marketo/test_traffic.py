@@ -1,9 +1,7 @@
 """Guards against what only longer traffic shows: limits broken together, lost rows, secrets in the log."""
 
 import logging
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import orjson
@@ -15,51 +13,15 @@ from marketo_assets.marketo.errors import MarketoError, QuotaExhaustedError
 from marketo_assets.marketo.leads import leads_by_filter, sync_leads
 from marketo_assets.marketo.limits import ApiBudget, ApiLimits
 from marketo_assets.marketo.usage import calls_used_today
-from marketo_assets.sandbox.marketo import Emulator, EmulatorOptions, EmulatorTransport, Fault, LocalServer
-from marketo_assets_tests.marketo.conftest import BASE_URL
+from marketo_assets.sandbox.marketo import Emulator, EmulatorOptions, Fault, LocalServer
+from marketo_assets_tests.marketo.conftest import NewEmulator, NewUser
 
 PATH = "/rest/v1/leads/partitions.json"
 SECRET = "kept-secret"
-NewUser = Callable[..., MarketoClient]
-
-
-@pytest.fixture
-def new_user(tmp_path: Path, clock: VirtualClock) -> Iterator[NewUser]:
-    """Users of an emulated instance, each on a machine of its own."""
-    with ExitStack() as stack:
-
-        def new(emulator: Emulator, limits: ApiLimits = ApiLimits(), machine: str = "here") -> MarketoClient:  # noqa: B008 -- frozen
-            budget = ApiBudget(tmp_path / machine, limits, clock)
-            stack.callback(budget.close)
-            transport = EmulatorTransport(emulator)
-            return stack.enter_context(
-                MarketoClient(
-                    BASE_URL,
-                    emulator.options.client_id,
-                    emulator.options.client_secret,
-                    budget,
-                    clock=clock,
-                    transport=transport,
-                )
-            )
-
-        yield new
-
-
-@pytest.fixture
-def new_emulator(clock: VirtualClock) -> Iterator[Callable[..., Emulator]]:
-    with ExitStack() as stack:
-
-        def new(**options: object) -> Emulator:
-            emulator = Emulator(EmulatorOptions(**options), clock)  # type: ignore[arg-type] # options of many types
-            stack.callback(emulator.close)
-            return emulator
-
-        yield new
 
 
 def test_alone_on_the_instance_no_limit_is_ever_broken(
-    new_user: NewUser, new_emulator: Callable[..., Emulator], clock: VirtualClock
+    new_user: NewUser, new_emulator: NewEmulator, clock: VirtualClock
 ) -> None:
     client = new_user(new_emulator())
     started = clock.now()
@@ -71,7 +33,7 @@ def test_alone_on_the_instance_no_limit_is_ever_broken(
 
 
 def test_with_another_machine_on_the_instance_every_call_still_gets_through(
-    new_user: NewUser, new_emulator: Callable[..., Emulator]
+    new_user: NewUser, new_emulator: NewEmulator
 ) -> None:
     emulator = new_emulator()
     here, there = new_user(emulator, machine="here"), new_user(emulator, machine="there")
@@ -83,7 +45,7 @@ def test_with_another_machine_on_the_instance_every_call_still_gets_through(
 
 
 def test_a_used_up_quota_is_not_hammered_and_resumes_at_midnight(
-    new_user: NewUser, new_emulator: Callable[..., Emulator], clock: VirtualClock
+    new_user: NewUser, new_emulator: NewEmulator, clock: VirtualClock
 ) -> None:
     emulator = new_emulator(daily_quota=30)
     client = new_user(emulator)
@@ -100,9 +62,7 @@ def test_a_used_up_quota_is_not_hammered_and_resumes_at_midnight(
     client.request("GET", PATH)
 
 
-def test_the_reserve_is_left_to_others(
-    new_user: NewUser, new_emulator: Callable[..., Emulator], clock: VirtualClock
-) -> None:
+def test_the_reserve_is_left_to_others(new_user: NewUser, new_emulator: NewEmulator, clock: VirtualClock) -> None:
     emulator = new_emulator(daily_quota=200)
     other = new_user(emulator, machine="there")
     for _ in range(49):
@@ -118,9 +78,7 @@ def test_the_reserve_is_left_to_others(
     assert client.stats.errors_by_code == {}
 
 
-def test_tokens_run_out_unnoticed(
-    new_user: NewUser, new_emulator: Callable[..., Emulator], clock: VirtualClock
-) -> None:
+def test_tokens_run_out_unnoticed(new_user: NewUser, new_emulator: NewEmulator, clock: VirtualClock) -> None:
     client = new_user(new_emulator(token_seconds=90))
     for _ in range(200):
         client.request("GET", PATH)
@@ -128,9 +86,7 @@ def test_tokens_run_out_unnoticed(
     assert sum(client.stats.errors_by_code.values()) == 0
 
 
-def test_ten_threads_through_every_fault_lose_and_double_no_row(
-    new_user: NewUser, new_emulator: Callable[..., Emulator]
-) -> None:
+def test_ten_threads_through_every_fault_lose_and_double_no_row(new_user: NewUser, new_emulator: NewEmulator) -> None:
     leads = "POST /rest/v1/leads.json"
     emulator = new_emulator(
         faults=[

@@ -1,7 +1,6 @@
 """A pump of a few columns over the shared Snowflake and S3 and an emulator of its own, driven through Dagster."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,13 @@ import pytest
 from mypy_boto3_s3.service_resource import Bucket as S3Bucket
 
 from marketo_assets.build import build_defs
-from marketo_assets.marketo.client import MarketoClient
 from marketo_assets.marketo.clock import VirtualClock
-from marketo_assets.marketo.limits import ApiBudget, ApiLimits, lead_write_lock, process_lock
 from marketo_assets.pump.files import Bucket
-from marketo_assets.sandbox.marketo import Emulator, EmulatorTransport
+from marketo_assets.sandbox.marketo import Emulator
 from marketo_assets.sandbox.marketo.faults import Fault, FaultPlan
 from marketo_assets.settings import Settings
 from marketo_assets.warehouse.session import Row, Warehouse
+from marketo_assets_tests.emulated import EmulatedMarketo
 
 PUMP = """
 pumps:
@@ -44,40 +42,6 @@ create table {table} (
     GITLAB_DOTCOM_LAST_LOGIN_DATE timestamp_ntz, LAST_CHANGED timestamp_ntz, NOT_MAPPED varchar
 )
 """
-
-
-@dataclass(frozen=True)
-class EmulatedMarketo:
-    """Stands where MarketoResource does; but for the wire all is as in production: the emulator answers in process."""
-
-    emulator: Emulator
-    clock: VirtualClock
-    state_dir: Path
-    concurrent_calls: int = 10
-    transport: Callable[[Emulator], EmulatorTransport] = EmulatorTransport
-
-    @contextmanager
-    def client(self) -> Iterator[MarketoClient]:
-        options = self.emulator.options
-        with closing(ApiBudget(self.state_dir, ApiLimits(), self.clock)) as budget:
-            yield MarketoClient(
-                "http://127.0.0.1",
-                options.client_id,
-                options.client_secret,
-                budget,
-                clock=self.clock,
-                transport=self.transport(self.emulator),
-            )
-
-    @contextmanager
-    def lead_writes(self) -> Iterator[None]:
-        with lead_write_lock(self.state_dir, self.clock):
-            yield
-
-    @contextmanager
-    def drops(self, pump: str) -> Iterator[None]:
-        with process_lock(self.state_dir, f"{pump}-drop", self.clock):
-            yield
 
 
 @dataclass(frozen=True)

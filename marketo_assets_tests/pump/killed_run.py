@@ -20,7 +20,7 @@ from marketo_assets.pump.load_file import FileTask, load_file
 from marketo_assets.resources import build_resources
 from marketo_assets.sandbox.marketo import Emulator, EmulatorOptions
 from marketo_assets.settings import Settings
-from marketo_assets_tests.pump.conftest import EmulatedMarketo
+from marketo_assets_tests.emulated import EmulatedMarketo
 
 
 class LastLedger(Ledger):

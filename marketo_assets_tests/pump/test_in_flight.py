@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
+from marketo_assets.marketo.in_flight import in_flight
 from marketo_assets.pump.recorder import FLUSH_ROWS, Recorder
 from marketo_assets.pump.rows import RowResult
-from marketo_assets.pump.upsert import in_flight
 from marketo_assets.sandbox.marketo import Emulator, EmulatorTransport
 from marketo_assets_tests.pump.conftest import PumpWorld
 

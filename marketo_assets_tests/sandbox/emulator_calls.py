@@ -8,6 +8,7 @@ import requests
 
 from marketo_assets.marketo.clock import Clock, VirtualClock
 from marketo_assets.sandbox.marketo import Emulator, EmulatorOptions, EmulatorTransport
+from marketo_assets.sandbox.marketo.wire import stamp
 
 START = 1_780_000_000.0
 """2026-05-28 20:26:40 UTC, 15:26:40 in the zone of quotas."""
@@ -48,6 +49,23 @@ class Api:
         reply = self.post("leads.json", {**settings, "input": rows})
         assert reply["success"], reply
         return list(reply["result"])
+
+    def paging_token(self, since: float) -> str:
+        return str(self.get("activities/pagingtoken.json", sinceDatetime=stamp(int(since)))["nextPageToken"])
+
+    def activity_pages(self, token: str, *types: int, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """Every page from a token on, until moreResult says that there is no other."""
+        more = True
+        while more:
+            types_asked = ",".join(map(str, types))
+            page = self.get("activities.json", nextPageToken=token, activityTypeIds=types_asked, **parameters)
+            assert page["success"], page
+            yield page
+            token, more = page["nextPageToken"], page["moreResult"]
+
+    def activities(self, since: float, *types: int, **parameters: Any) -> list[dict[str, Any]]:
+        pages = self.activity_pages(self.paging_token(since), *types, **parameters)
+        return [activity for page in pages for activity in page.get("result", [])]
 
     def lead(self, lead_id: int, *fields: str) -> dict[str, Any]:
         return dict(self.get(f"lead/{lead_id}.json", fields=",".join(fields))["result"][0])

@@ -22,12 +22,22 @@ def test_the_faults_file_of_the_documentation_loads_and_shows_every_fault(tmp_pa
 
 
 def test_the_switches_it_names_are_options() -> None:
-    named = set(re.findall(r"with `(\w+)", TEXT)) & {"parameter_token_is_invalid", "unknown_row_field"}
-    assert named == {"parameter_token_is_invalid", "unknown_row_field"}
+    switches = {"parameter_token_is_invalid", "unknown_row_field", "paging_token_seconds"}
+    assert set(re.findall(r"with `(\w+)", TEXT)) & switches == switches
+    kept_days = set(re.findall(r"`(\w+_days)` \d+", TEXT))
+    assert kept_days == {"deleted_lead_days", "short_lived_activity_days"}
+    assert switches | kept_days <= {field.name for field in fields(EmulatorOptions)}
+
+
+def test_the_switches_of_exports_it_names_are_options() -> None:
+    named = set(re.findall(r"`(\w*export_\w+|\w+_export|updated_at_filter)[`=]", TEXT))
+    assert len(named) == 7
     assert named <= {field.name for field in fields(EmulatorOptions)}
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`(?:\w+ )?((?:lead|stats|list)[\w/{}]*\.json)", TEXT))))
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"`(?:\w+ )?((?:lead|stats|list|activit)[\w/{}]*\.json)", TEXT)))
+)
 def test_the_endpoints_it_names_exist(path: str) -> None:
     with emulated() as (_, api):
         reply = api.get(path.replace("{id}", "1001"))

@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,21 @@ def lead_count(env: dict[str, str]) -> int:
     return len(reply.json()["result"])
 
 
+def visits(env: dict[str, str]) -> list[str]:
+    """The marketoGUIDs of all Visit Webpage activities."""
+    base = f"{env['MARKETO_BASE_URL']}/rest/v1/activities"
+    token = requests.get(f"{env['MARKETO_BASE_URL']}/identity/oauth/token", token_parameters(env), timeout=5).json()
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {token['access_token']}"
+        page = session.get(f"{base}/pagingtoken.json", params={"sinceDatetime": "2020-01-01"}, timeout=5).json()
+        found, page["moreResult"] = [], True
+        while page["moreResult"]:
+            asked = {"nextPageToken": page["nextPageToken"], "activityTypeIds": "1"}
+            page = session.get(f"{base}.json", params=asked, timeout=5).json()
+            found += [activity["marketoGUID"] for activity in page.get("result", [])]
+    return found
+
+
 def bucket(env: dict[str, str]) -> Bucket:
     session = boto3.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
     s3 = session.resource("s3", endpoint_url=env["AWS_ENDPOINT_URL"], region_name=env["AWS_DEFAULT_REGION"])
@@ -84,6 +100,27 @@ def test_whole_sandbox_is_reached_by_its_variables_and_marketo_keeps_its_leads(t
             assert warehouse.rows("select current_schema() as s") == [{"s": env["SNOWFLAKE_SCHEMA"]}]
     with running(tmp_path, "--only", "marketo", stop=signal.SIGTERM) as env:
         assert lead_count(env) == 20
+
+
+def test_activities_are_filled_once_and_grow_by_themselves(tmp_path: Path) -> None:
+    options = ("--only", "marketo", "--rate", "off", "--leads", "20", "--activities", "500", "--days", "3")
+    with running(tmp_path, *options, stop=signal.SIGTERM) as env:
+        filled = visits(env)
+        assert 50 < len(filled) < 300
+    with running(tmp_path, *options, "--activities-per-minute", "60000", stop=signal.SIGTERM) as env:
+        found = visits(env)
+        deadline = time.monotonic() + 10
+        while len(found) == len(filled) and time.monotonic() < deadline:
+            time.sleep(0.05)
+            found = visits(env)
+        assert found[: len(filled)] == filled
+        assert len(found) > len(filled)
+
+
+def test_activities_without_leads_are_refused_with_the_reason(tmp_path: Path) -> None:
+    result = CliRunner().invoke(sandbox, ["--state", str(tmp_path), "--only", "marketo", "--activities", "5"])
+    assert result.exit_code == 1
+    assert "add leads first" in result.output
 
 
 def test_only_marketo_starts_marketo_alone_with_the_limits_given(tmp_path: Path) -> None:
@@ -104,6 +141,7 @@ def test_only_marketo_starts_marketo_alone_with_the_limits_given(tmp_path: Path)
         (["--rate", "0/20"], "neither like 100/20"),
         (["--concurrency", "none"], "neither a number from 1 nor off"),
         (["--daily-quota", "0"], "neither a number from 1 nor off"),
+        (["--export-quota-mb", "0.5"], "neither a number from 1 nor off"),
         (["--only", "marketo", "--contacts", "5"], "--contacts needs the local Snowflake"),
     ],
 )

@@ -1,9 +1,10 @@
-"""A stateful emulator of the Marketo Engage REST API: lead database, identity and usage, on loopback or in process.
+"""A stateful emulator of the Marketo Engage REST API: leads, activities, identity and usage, on loopback or in process.
 
 docs/emulator.md says what it does, what it leaves out, and which behaviours are choices. Nothing outside the sandbox
 and the tests imports it, and it knows nothing of Dagster or the warehouse.
 """
 
+from marketo_assets.sandbox.marketo.activity_types import ActivityAttribute, ActivityType
 from marketo_assets.sandbox.marketo.emulator import Emulator
 from marketo_assets.sandbox.marketo.faults import Fault, FaultsError, load_faults
 from marketo_assets.sandbox.marketo.options import EmulatorOptions
@@ -12,6 +13,8 @@ from marketo_assets.sandbox.marketo.transport import EmulatorTransport
 from marketo_assets.sandbox.marketo.wire import Reply, Request
 
 __all__ = [
+    "ActivityAttribute",
+    "ActivityType",
     "Emulator",
     "EmulatorOptions",
     "EmulatorTransport",

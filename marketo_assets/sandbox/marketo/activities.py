@@ -1,13 +1,14 @@
 """The activities that writes leave behind, and how one stored event expands into the activities it stands for.
 
-The endpoints that read activities are not part of the emulator yet; `.activities()` of emulator.py shows them.
+Two forms are stored: a write is kept short, as an array from which its activities are made; an activity of any other
+origin is kept as an object that says what is in it. The endpoints that read activities are in activity_reads.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from marketo_assets.sandbox.marketo.activity_store import StoredActivity
 from marketo_assets.sandbox.marketo.fields import FieldTable
-from marketo_assets.sandbox.marketo.store import StoredActivity
 from marketo_assets.sandbox.marketo.wire import stamp
 
 NEW_LEAD = 12
@@ -48,9 +49,26 @@ def deleted(lead_id: int, full_name: str | None) -> Event:
     return lead_id, DELETE_LEAD, 1, [full_name]
 
 
+def any_activity(
+    attributes: Mapping[str, Any], primary: str | None, primary_id: int | None, campaign_id: int | None
+) -> dict[str, Any]:
+    """The detail of an activity of any type, with exactly these attributes, nulls among them."""
+    detail = {"campaignId": campaign_id, "primaryAttributeValueId": primary_id, "primaryAttributeValue": primary}
+    return {name: value for name, value in detail.items() if value is not None} | {"attributes": dict(attributes)}
+
+
 def expand(event: StoredActivity, fields: FieldTable, user: str) -> Iterator[dict[str, Any]]:
     """The activities of one stored event, in the shape activities.json has them."""
-    if event.type == CHANGE_DATA_VALUE:
+    for activity in expand_flat(event, fields, user):
+        attributes = [{"name": name, "value": value} for name, value in activity["attributes"].items()]
+        yield {**activity, "attributes": attributes}
+
+
+def expand_flat(event: StoredActivity, fields: FieldTable, user: str) -> Iterator[dict[str, Any]]:
+    """The same with the attributes as one object, as exported files have them."""
+    if isinstance(event.detail, dict):
+        yield {**_head(event, 0), **event.detail}
+    elif event.type == CHANGE_DATA_VALUE:
         request_id, method, positions, olds, news = event.detail
         for offset, (position, old, new) in enumerate(zip(positions, olds, news, strict=True)):
             field = fields.fields[position]
@@ -90,25 +108,28 @@ def expand(event: StoredActivity, fields: FieldTable, user: str) -> Iterator[dic
         }
         yield _activity(event, 0, event.lead_id, None) | {"attributes": _attributes(attributes)}
     elif event.type == DELETE_LEAD:
-        yield _activity(event, 0, event.lead_id, event.detail[0]) | {"attributes": []}
+        yield _activity(event, 0, event.lead_id, event.detail[0]) | {"attributes": {}}
     else:
         list_id, list_name = event.detail
         yield _activity(event, 0, list_id, list_name) | {"attributes": _attributes({"Source": "Web service API"})}
 
 
 def _activity(event: StoredActivity, offset: int, primary_id: int, primary_value: str | None) -> dict[str, Any]:
-    activity: dict[str, Any] = {
-        "id": event.id + offset,
-        "marketoGUID": str(event.id + offset),
-        "leadId": event.lead_id,
-        "activityDate": stamp(event.at),
-        "activityTypeId": event.type,
-        "primaryAttributeValueId": primary_id,
-    }
+    activity = _head(event, offset) | {"primaryAttributeValueId": primary_id}
     if primary_value is not None:
         activity["primaryAttributeValue"] = primary_value
     return activity
 
 
-def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"name": name, "value": value} for name, value in values.items() if value is not None]
+def _head(event: StoredActivity, offset: int) -> dict[str, Any]:
+    return {
+        "id": event.id + offset,
+        "marketoGUID": str(event.id + offset),
+        "leadId": event.lead_id,
+        "activityDate": stamp(event.at),
+        "activityTypeId": event.type,
+    }
+
+
+def _attributes(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -5,12 +5,18 @@ checked and matches decided, and an end, where its work is done; between the two
 """
 
 import threading
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
+
 from marketo_assets.marketo.clock import Clock
-from marketo_assets.sandbox.marketo.activities import expand
+from marketo_assets.sandbox.marketo.activities import any_activity, expand
+from marketo_assets.sandbox.marketo.activity_fill import LATE_SHARE, fill_activities
+from marketo_assets.sandbox.marketo.activity_time import ActivityTime
+from marketo_assets.sandbox.marketo.activity_types import ActivityType
+from marketo_assets.sandbox.marketo.exports import Exports
 from marketo_assets.sandbox.marketo.faults import ERROR_TEXTS, Fault, FaultPlan
 from marketo_assets.sandbox.marketo.fill import fill_leads
 from marketo_assets.sandbox.marketo.identity import TOKEN_PATH, Identity
@@ -60,10 +66,12 @@ class Emulator:
         self.clock = clock
         self._lock = threading.RLock()
         self._instance = open_instance(options, clock)
+        self._time = ActivityTime(self._instance)
         self._usage = Usage(self._instance.store, clock)
         self._limits = Limits(options, self._usage)
         self._identity = Identity(options, self._instance.store, clock)
-        self._router = Router(build_routes(self._instance, self._usage))
+        self._exports = Exports(self._instance)
+        self._router = Router(build_routes(self._instance, self._usage, self._exports))
         self._faults = FaultPlan(options.faults)
         self._late: list[tuple[float, PendingCall]] = []
         self._requests = 0
@@ -78,7 +86,7 @@ class Emulator:
     def begin(self, request: Request) -> PendingCall:
         """A request arrives: sizes, token, limits, faults, matches."""
         with self._lock:
-            self._finish_late()
+            self._catch_up()
             self._requests += 1
             request_id = f"{self._requests & 0xFFFFF:x}#{int(self.clock.now() * 1000):x}"
             pending = PendingCall(request, request_id, self.options.latency_ms / 1000)
@@ -109,7 +117,7 @@ class Emulator:
             headers, body = pack(pending.request, reply.body, reply.headers["Content-Type"])
             if kind == "truncated_json":
                 headers, body = dict(reply.headers), reply.body[: len(reply.body) // 2]
-            return Reply(reply.status, {**reply.headers, **headers}, body, pending.delay)
+            return replace(reply, headers={**reply.headers, **headers}, body=body, delay=pending.delay)
 
     def finish_later(self, pending: PendingCall, seconds: float) -> None:
         """For a call whose client has gone: its work is done all the same, so many seconds from now."""
@@ -127,16 +135,70 @@ class Emulator:
         with self._lock:
             return fill_leads(self._instance, leads, emails, duplicate_share, seed)
 
+    def fill_activities(self, count: int, days: int, *, seed: int = 0, late_share: float = LATE_SHARE) -> int:
+        """Add activities of the past `days` days, up to now, of usual types over the leads there are; the number added.
+
+        `late_share` of them were committed ten minutes to two days after they happened, the others at once. Where
+        activities are there already, the new ones come after them in the order of commit: they are all late then.
+        The same arguments at the same time make the same activities. ValueError where no lead is.
+        """
+        with self._lock:
+            self._catch_up()
+            return fill_activities(self._instance, count, days, seed, late_share)
+
+    def add_activities(
+        self,
+        type_id: int,
+        lead_ids: Iterable[int],
+        at: float,
+        *,
+        attributes: Mapping[str, Any] | None = None,
+        primary: str | None = None,
+        primary_id: int | None = None,
+        campaign_id: int | None = None,
+    ) -> list[int]:
+        """One activity for each of these leads, committed now; their ids, which are their marketoGUIDs as numbers.
+
+        `at`: when they happened, epoch seconds, ValueError if that is to come. The values are kept as they are. No
+        lead and no type has to exist.
+        """
+        with self._lock:
+            self._catch_up()
+            store, now = self._instance.store, self._instance.now()
+            if at > now:
+                raise ValueError(f"an activity at {at} has not happened yet: it is {now}")
+            detail = orjson.dumps(any_activity(attributes or {}, primary, primary_id, campaign_id))
+            first = store.next_activity_id
+            with store.transaction():
+                store.add_past_activities((now, int(at), lead_id, type_id, detail) for lead_id in lead_ids)
+            return list(range(first, store.next_activity_id))
+
+    def put_activity_type(self, activity_type: ActivityType) -> None:
+        """Add an activity type, or change the one with its id, until the emulator is closed."""
+        with self._lock:
+            self._instance.activity_types.put(activity_type)
+
+    def remove_activity_type(self, type_id: int) -> None:
+        """Take an activity type away until the emulator is closed; its activities stay. KeyError if there is none."""
+        with self._lock:
+            self._instance.activity_types.remove(type_id)
+
+    def activities_made(self) -> int:
+        """How many activities there have ever been, those included that are past their retention."""
+        with self._lock:
+            self._catch_up()
+            return self._instance.store.next_activity_id - 1
+
     def lead_count(self) -> int:
         """How many leads there are."""
         with self._lock:
-            self._finish_late()
+            self._catch_up()
             return self._instance.store.lead_count()
 
     def leads(self, fields: Iterable[str] | None = None) -> Iterator[dict[str, Any]]:
         """Every lead, ascending by id, with these fields or all that are not empty."""
         with self._lock:
-            self._finish_late()
+            self._catch_up()
             stored = list(self._instance.store.all_leads())
         names = list(fields) if fields is not None else [field.name for field in self._instance.fields.fields]
         for lead in stored:
@@ -144,12 +206,18 @@ class Emulator:
             yield shown if fields is not None else {name: value for name, value in shown.items() if value is not None}
 
     def activities(self, type_id: int | None = None) -> Iterator[dict[str, Any]]:
-        """Every activity, oldest first, of one type or all."""
-        with self._lock:
-            self._finish_late()
-            stored = [event for event in self._instance.store.activities() if type_id in {None, event.type}]
-        for event in stored:
-            yield from expand(event, self._instance.fields, self.options.api_user)
+        """Every activity, in the order of their commit, of one type or all."""
+        position = 1
+        while True:
+            with self._lock:
+                self._catch_up()
+                events = self._instance.store.activities_from(position)
+            for event in events:
+                if type_id in {None, event.type}:
+                    yield from expand(event, self._instance.fields, self.options.api_user)
+            if not events:
+                return
+            position = events[-1].id + events[-1].size
 
     def calls(self) -> int:
         """Calls counted today (US Central)."""
@@ -167,6 +235,7 @@ class Emulator:
             for _, pending in self._late:
                 self.finish(pending)
             self._late.clear()
+            self._exports.close()
             self._instance.store.close()
 
     def _route(self, pending: PendingCall) -> None:
@@ -175,7 +244,7 @@ class Emulator:
         method = _method(request, parameters)
         pending.fault = self._faults.pick(method, request.path)
         if pending.fault is not None:
-            pending.delay += pending.fault.seconds
+            pending.delay += pending.fault.seconds if pending.fault.kind == "slow" else 0.0
             if pending.fault.kind == "expired_token":
                 self._identity.expire(request)
         if request.path != TOKEN_PATH:
@@ -198,7 +267,8 @@ class Emulator:
         if request.body and not is_json(request) and not (is_form(request) and method != request.method):
             raise ApiError("612", "Invalid Content Type")
         pending.route, path_values = found
-        pending.call = Call(request, pending.request_id, self.options.api_user, path_values, parameters, MAX_ROWS)
+        user, fault = self.options.api_user, pending.fault
+        pending.call = Call(request, pending.request_id, user, path_values, parameters, MAX_ROWS, fault)
         if pending.route.arrive is not None and not _is_answered_early(pending.fault):
             pending.call.plan = pending.route.arrive(pending.call)
 
@@ -210,6 +280,8 @@ class Emulator:
                 answer = pending.route.handler(pending.call)
             except ApiError as error:  # raised before anything is written, so that there is nothing to roll back
                 return self._failed(pending, error)
+        if isinstance(answer, Reply):
+            return answer
         return _json(success_body(pending.request_id, answer))
 
     def _fault_reply(self, pending: PendingCall) -> Reply:
@@ -222,6 +294,11 @@ class Emulator:
     def _failed(self, pending: PendingCall, error: ApiError) -> Reply:
         self._usage.count_error(error.code)
         return _json(error_body(pending.request_id, error.code, error.message))
+
+    def _catch_up(self) -> None:
+        """What has happened by now without a call."""
+        self._time.catch_up()
+        self._finish_late()
 
     def _finish_late(self) -> None:
         now = self.clock.monotonic()

@@ -1,6 +1,7 @@
 """Misbehaviour on request: which call, how often, what. Read from YAML and checked before anything starts.
 
-What a fault does to a reply is decided here as data; it is carried out by emulator.py, transport.py and server.py.
+What a fault does to a reply is decided here as data; it is carried out by emulator.py, transport.py and server.py,
+and where it concerns export jobs and their files by exports.py.
 """
 
 import random
@@ -20,7 +21,20 @@ FaultKind = Literal[
     "slow",
     "truncated_json",
     "expired_token",
+    "job_lingers",
+    "job_never_ends",
+    "job_fails",
+    "job_cancelled",
+    "wrong_count",
+    "lone_quotes",
+    "file_missing",
+    "cut_file",
+    "wrong_file",
 ]
+JOB_FAULTS = frozenset({"job_lingers", "job_never_ends", "job_fails", "job_cancelled", "wrong_count", "lone_quotes"})
+"""What becomes of an export job, decided when it is enqueued."""
+FILE_FAULTS = frozenset({"file_missing", "cut_file", "wrong_file"})
+"""What one call for the file of an export job gets."""
 ERROR_TEXTS: Mapping[str, str] = {
     "601": "Access token invalid",
     "602": "Access token expired",
@@ -39,7 +53,19 @@ ERROR_TEXTS: Mapping[str, str] = {
     "615": "Concurrent access limit reached",
     "713": "Transient error",
 }
-_KEYS = {"call", "fault", "code", "message", "seconds", "every", "first", "probability", "seed", "after_write"}
+_KEYS = {
+    "call",
+    "fault",
+    "code",
+    "message",
+    "seconds",
+    "after_bytes",
+    "every",
+    "first",
+    "probability",
+    "seed",
+    "after_write",
+}
 
 
 class FaultsError(ValueError):
@@ -58,7 +84,9 @@ class Fault:
     """For "error": any code, answered at response level."""
     message: str | None = None
     seconds: float = 0.0
-    """For "slow": how much longer the call takes."""
+    """For "slow": how much longer the call takes. For "job_lingers": how much longer the job's status says Created."""
+    after_bytes: int = 0
+    """For "cut_file": how much of the body arrives."""
     every: int | None = None
     """Every so manieth matching call, beginning with that number."""
     first: int | None = None
@@ -76,7 +104,16 @@ class Fault:
             (len(self.call.split()) != 2, "call must be 'METHOD /path', both may hold *"),  # noqa: PLR2004 - two words
             (self.kind == "error" and not self.code, "an error needs a code"),
             (self.kind != "error" and self.code is not None, "only an error takes a code"),
-            (self.kind == "slow" and self.seconds <= 0, "slow needs seconds above 0"),
+            (self.kind in _TIMED and self.seconds <= 0, f"{self.kind} needs seconds above 0"),
+            (self.after_bytes < 0, "after_bytes must be 0 or more"),
+            (
+                self.kind in JOB_FAULTS and not self.call.endswith("/enqueue.json"),
+                f"{self.kind} befalls a job that is enqueued: call must end in /enqueue.json",
+            ),
+            (
+                self.kind in FILE_FAULTS and not self.call.endswith("/file.json"),
+                f"{self.kind} befalls a file: call must end in /file.json",
+            ),
             (self.after_write and self.kind not in {"error", "http_502"}, "after_write goes with error and http_502"),
             (
                 sum(way is not None for way in (self.every, self.first, self.probability)) != 1,
@@ -155,12 +192,14 @@ def _read_entry(where: str, entry: Any) -> Fault:
         raise FaultsError(f"{where}: {error}") from error
 
 
+_TIMED = {"slow", "job_lingers"}
 _TYPES: Mapping[str, Any] = {
     "call": str,
     "kind": str,
     "code": (str, int),
     "message": str,
     "seconds": (int, float),
+    "after_bytes": int,
     "every": int,
     "first": int,
     "probability": (int, float),

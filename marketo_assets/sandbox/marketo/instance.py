@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import orjson
 
 from marketo_assets.marketo.clock import Clock
+from marketo_assets.sandbox.marketo.activity_types import ActivityTypes
 from marketo_assets.sandbox.marketo.fields import Field, FieldTable
 from marketo_assets.sandbox.marketo.options import MAX_ROWS, EmulatorOptions
 from marketo_assets.sandbox.marketo.store import Store, StoredLead
@@ -20,10 +21,11 @@ _ID = re.compile(r"\d{1,15}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """State, fields, options and time."""
+    """State, fields, activity types, options and time."""
 
     store: Store
     fields: FieldTable
+    activity_types: ActivityTypes
     options: EmulatorOptions
     clock: Clock
 
@@ -39,7 +41,7 @@ def open_instance(options: EmulatorOptions, clock: Clock) -> Instance:
     fields = FieldTable(orjson.loads(stored_order) if stored_order else [])
     store.blank = fields.blank
     store.set_meta("field_order", orjson.dumps([field.name for field in fields.fields]).decode())
-    return Instance(store, fields, options, clock)
+    return Instance(store, fields, ActivityTypes(options.custom_activity_types), options, clock)
 
 
 def show_lead(instance: Instance, lead: StoredLead, names: Iterable[str]) -> dict[str, object]:
@@ -107,8 +109,13 @@ def asked_lead_ids(call: Call, names: tuple[str, ...] = ("id",)) -> list[int]:
     return ids
 
 
+def asked_numbers(call: Call, name: str) -> set[int]:
+    """The ids in a parameter (repeated or with commas); 1001 for anything else."""
+    return {lead_id(text.strip()) for text in call.listed(name)}
+
+
 def lead_id(value: object) -> int:
-    """A lead id as sent: a number or its digits; 1001 for anything else."""
+    """An id as sent: a number or its digits; 1001 for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and _ID.fullmatch(value):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from marketo_assets.sandbox.marketo.activity_types import ActivityType
 from marketo_assets.sandbox.marketo.faults import Fault
 
 MAX_ROWS = 300
@@ -40,8 +41,33 @@ class EmulatorOptions:
     """Lead partitions the API user may write to, ids from 1; the first holds what names none."""
     lists: tuple[str, ...] = ("Newsletter", "Customers")
     """Static lists, ids from 1001."""
+    custom_activity_types: tuple[ActivityType, ...] = ()
+    """Beside the standard ones, ids from 100001; one with the id of a standard type takes its place."""
+    deleted_lead_days: int | None = 14
+    """How long Delete Lead activities are kept; None: for ever."""
+    short_lived_activity_days: int | None = 90
+    """How long the documented 90-day types are kept (SHORT_LIVED_TYPES); None: for ever. Others stay."""
+    live_activities_per_minute: float = 0.0
+    """How many new activities come by themselves while time passes, where there are leads."""
     faults: tuple[Fault, ...] | list[Fault] = ()
     parameter_token_is_invalid: bool = False
     """UNCONFIRMED: a call that still sends its token as a query or form parameter gets 601 instead of 603."""
     unknown_row_field: Literal["row", "response"] = "row"
     """UNCONFIRMED: whether an unknown field name (1006) fails its row or the whole call."""
+    export_refresh_seconds: float = 60.0
+    """How far apart the moments are at which the status of an export job is looked up; 0: it is always the latest."""
+    export_seconds: float = 60.0
+    """How long an export job is Processing, besides the time for its size."""
+    export_seconds_per_mb: float = 0.5
+    export_quota_bytes: int | None = 500_000_000
+    """Size of the files exported in a US Central day, after which no job is created or enqueued (1029)."""
+    updated_at_filter: bool = True
+    """Whether leads can be exported by `updatedAt`: not every subscription can (1035)."""
+    export_end_is_inclusive: bool = True
+    """UNCONFIRMED: whether the second `endAt` of an export is part of it, as `startAt` is."""
+    empty_export_is_header: bool = True
+    """UNCONFIRMED: whether the file of an export without rows is its header line or holds nothing."""
+    cancelled_export: Literal["Cancelled", "Canceled"] = "Cancelled"
+    """How the status of a cancelled job is spelled: the documentation does it in both ways."""
+    paging_token_seconds: int | None = None
+    """UNCONFIRMED: how long the paging tokens of activity streams are good for; None: for ever."""

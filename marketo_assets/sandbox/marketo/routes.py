@@ -7,8 +7,11 @@ outcome it finds as `call.plan`.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
+from marketo_assets.sandbox.marketo.activity_reads import ActivityReads
+from marketo_assets.sandbox.marketo.exports import EXPORT_KINDS, LISTED_KINDS, Exports
 from marketo_assets.sandbox.marketo.instance import Instance
 from marketo_assets.sandbox.marketo.lead_reads import LeadReads
 from marketo_assets.sandbox.marketo.lead_removal import LeadRemoval
@@ -17,21 +20,26 @@ from marketo_assets.sandbox.marketo.lists import StaticLists
 from marketo_assets.sandbox.marketo.usage import Usage
 from marketo_assets.sandbox.marketo.wire import ApiError, Call, Handler
 
+BULK: Final = "/bulk/v1"
+_PLACEHOLDERS: Final = {"export_id": r"[^/]{1,100}"}
+"""Those that are no integers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint. `path` below /rest/v1, `{name}` for an integer in it."""
+    """One endpoint. `path` below `root`, `{name}` for an integer in it, `{export_id}` for that of an export job."""
 
     method: str
     path: str
     handler: Handler
     arrive: Callable[[Call], Any] | None = None
+    root: str = "/rest/v1"
 
 
-def build_routes(instance: Instance, usage: Usage) -> list[Route]:
+def build_routes(instance: Instance, usage: Usage, exports: Exports) -> list[Route]:
     """Every endpoint of the instance but identity."""
     reads, sync, removal = LeadReads(instance), LeadSync(instance), LeadRemoval(instance)
-    lists = StaticLists(instance)
+    lists, activities = StaticLists(instance), ActivityReads(instance)
     return [
         Route("GET", "/leads/describe.json", reads.describe),
         Route("GET", "/leads/describe2.json", reads.describe2),
@@ -50,11 +58,30 @@ def build_routes(instance: Instance, usage: Usage) -> list[Route]:
         Route("POST", "/lists/{id}/leads.json", lists.add),
         Route("DELETE", "/lists/{id}/leads.json", lists.remove),
         Route("GET", "/lists/{id}/leads/ismember.json", lists.is_member),
+        Route("GET", "/activities/pagingtoken.json", activities.paging_token),
+        Route("GET", "/activities.json", activities.activities),
+        Route("GET", "/activities/types.json", activities.types),
+        Route("GET", "/activities/deletedleads.json", activities.deleted_leads),
         Route("GET", "/stats/usage.json", usage.usage),
         Route("GET", "/stats/usage/last7days.json", usage.usage_last_7_days),
         Route("GET", "/stats/errors.json", usage.errors),
         Route("GET", "/stats/errors/last7days.json", usage.errors_last_7_days),
+        *_export_routes(exports),
     ]
+
+
+def _export_routes(exports: Exports) -> list[Route]:
+    routes = [Route("GET", f"/{kind}/export.json", partial(exports.find, kind), root=BULK) for kind in LISTED_KINDS]
+    for kind in EXPORT_KINDS:
+        job = f"/{kind}/export/{{export_id}}"
+        routes += [
+            Route("POST", f"/{kind}/export/create.json", partial(exports.create, kind), root=BULK),
+            Route("POST", f"{job}/enqueue.json", partial(exports.enqueue, kind), root=BULK),
+            Route("GET", f"{job}/status.json", partial(exports.status, kind), root=BULK),
+            Route("GET", f"{job}/file.json", partial(exports.file, kind), root=BULK),
+            Route("POST", f"{job}/cancel.json", partial(exports.cancel, kind), root=BULK),
+        ]
+    return routes
 
 
 class Router:
@@ -65,10 +92,10 @@ class Router:
         self._plain: dict[str, dict[str, Route]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
         for route in routes:
-            methods = self._plain.setdefault(f"/rest/v1{route.path}", {})
+            methods = self._plain.setdefault(f"{route.root}{route.path}", {})
             methods[route.method] = route
         for path in [path for path in self._plain if "{" in path]:
-            pattern = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>\\d{1,15})", re.escape(path)), re.ASCII)
+            pattern = re.compile(re.sub(r"\\{(\w+)\\}", _placeholder, re.escape(path)), re.ASCII)
             self._patterns.append((pattern, self._plain.pop(path)))
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
@@ -86,3 +113,8 @@ class Router:
         if method not in methods:
             raise ApiError("605", f"Request method '{method}' not supported")
         return methods[method], values
+
+
+def _placeholder(match: re.Match[str]) -> str:
+    name = match[1]
+    return f"(?P<{name}>{_PLACEHOLDERS.get(name, r'[0-9]{1,15}')})"

@@ -11,6 +11,7 @@ import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -18,11 +19,12 @@ from aiohttp import web
 
 from marketo_assets.sandbox.marketo.emulator import Emulator
 from marketo_assets.sandbox.marketo.options import MAX_BODY_BYTES
-from marketo_assets.sandbox.marketo.wire import Request
+from marketo_assets.sandbox.marketo.wire import FilePart, FilePartReader, Reply, Request
 
 HOST = "127.0.0.1"
 _LONGEST_LINE = 1_000_000
 """Request lines up to here are read, so that one too long gets Marketo's 414 and not the server's 400."""
+_CHUNK_BYTES = 262_144
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -119,7 +121,22 @@ async def _answer(emulator: Emulator, worker: Executor, request: web.BaseRequest
     if reply.fate == "reset":
         _reset(request)
         return web.Response()
+    if reply.file is not None:
+        return await _send_file(request, reply, reply.file)
     return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+
+
+async def _send_file(request: web.BaseRequest, reply: Reply, part: FilePart) -> web.StreamResponse:
+    """Stream it: what a slow client has not taken yet is not in memory."""
+    response = web.StreamResponse(status=reply.status, headers=reply.headers)
+    response.content_length = part.length
+    with FilePartReader(part) as body, suppress(ConnectionError):  # a client that has gone needs no more of it
+        await response.prepare(request)
+        while chunk := body.read(_CHUNK_BYTES):
+            await response.write(chunk)
+    if part.cut is not None and request.transport is not None:
+        request.transport.close()  # what was written still arrives
+    return response
 
 
 async def _read_body(request: web.BaseRequest) -> bytes:

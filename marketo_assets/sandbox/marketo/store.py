@@ -1,17 +1,17 @@
-"""The emulator's state in one SQLite file: leads, activities, static lists, tokens and counters.
+"""The emulator's state in one SQLite file: leads, static lists, tokens and counters, beside the activities.
 
-No rule of Marketo's belongs here. Not thread-safe: the emulator calls it under its lock.
-Survives a kill of the process: every write is committed to the write-ahead log before it is answered.
+No rule of Marketo's belongs here. The activities are kept by activity_store.py, the file itself by state_file.py.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
+
+from marketo_assets.sandbox.marketo.activity_store import ActivityStore
+from marketo_assets.sandbox.marketo.export_store import ExportStore
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lead (
@@ -19,28 +19,15 @@ CREATE TABLE IF NOT EXISTS lead (
     doc BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS lead_email ON lead (email);
-CREATE TABLE IF NOT EXISTS activity (
-    id INTEGER PRIMARY KEY, size INTEGER NOT NULL, lead_id INTEGER NOT NULL, at INTEGER NOT NULL, type INTEGER NOT NULL,
-    detail BLOB NOT NULL
-);
 CREATE TABLE IF NOT EXISTS list_member (
     list_id INTEGER NOT NULL, lead_id INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (list_id, lead_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS list_member_lead ON list_member (lead_id);
-CREATE TABLE IF NOT EXISTS merged (loser_id INTEGER PRIMARY KEY, winner_id INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS token (token TEXT PRIMARY KEY, client_id TEXT NOT NULL, expires REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS tally (
     day TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (day, kind, name)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
-_PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = OFF",
-    "PRAGMA cache_size = -65536",
-    "PRAGMA wal_autocheckpoint = 16384",
-    "PRAGMA temp_store = FILE",
-)
 
 
 @dataclass(slots=True)
@@ -57,60 +44,16 @@ class StoredLead:
     values: list[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredActivity:
-    """One write event of one lead. It stands for `size` activities, with ids from `id` on."""
-
-    id: int
-    size: int
-    lead_id: int
-    at: int
-    type: int
-    detail: Any
-
-
-class Store:
+class Store(ActivityStore, ExportStore):
     """One open state file."""
 
     def __init__(self, path: Path | None) -> None:
         """None: a private temporary file, on disk once it outgrows the cache."""
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(
-            "" if path is None else path, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
-        for pragma in _PRAGMAS:
-            self._database.execute(pragma)
+        super().__init__(path)
         self._database.executescript(_SCHEMA)
         self.blank: tuple[Any, ...] = ()
         """The values of a lead that has none: stored leads end at their last value and are filled up from it."""
         self.next_lead_id = int(self.meta("next_lead_id") or 1)
-        last = self._database.execute("SELECT id + size FROM activity ORDER BY id DESC LIMIT 1").fetchone()
-        self.next_activity_id: int = last[0] if last else 1
-
-    def close(self) -> None:
-        """Close the file; a private one is gone then."""
-        self._database.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All writes of one call, or none."""
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
-
-    def meta(self, name: str) -> str | None:
-        """A remembered text."""
-        row = self._database.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return row[0] if row else None
-
-    def set_meta(self, name: str, value: str) -> None:
-        """Remember a text."""
-        self._database.execute("REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     # leads
 
@@ -160,6 +103,17 @@ class Store:
         """Every lead, ascending by id."""
         for row in self._database.execute("SELECT id, created, updated, changed, doc FROM lead ORDER BY id"):
             yield self._lead(row)
+
+    def lead_ids(self) -> list[int]:
+        """The id of every lead, ascending."""
+        return [row[0] for row in self._database.execute("SELECT id FROM lead ORDER BY id")]
+
+    def lead_id_from(self, lead_id: int) -> int | None:
+        """The first lead with this id or a higher one, or else the first of all; None where no lead is."""
+        row = self._database.execute(
+            "SELECT coalesce((SELECT min(id) FROM lead WHERE id >= ?), (SELECT min(id) FROM lead))", (lead_id,)
+        ).fetchone()
+        return None if row[0] is None else int(row[0])
 
     def lead_count(self) -> int:
         """How many leads there are."""
@@ -214,25 +168,6 @@ class Store:
         values = orjson.loads(document)
         values += self.blank[len(values) :]
         return StoredLead(lead_id, created, updated, changed, values)
-
-    # activities
-
-    def add_activities(self, at: int, events: Iterable[tuple[int, int, int, Any]]) -> None:
-        """Append events of (lead id, type, number of activities, detail)."""
-        rows = []
-        for lead_id, type_id, size, detail in events:
-            rows.append((self.next_activity_id, size, lead_id, at, type_id, orjson.dumps(detail)))
-            self.next_activity_id += size
-        self._database.executemany("INSERT INTO activity VALUES (?, ?, ?, ?, ?, ?)", rows)
-
-    def activities(self) -> Iterator[StoredActivity]:
-        """Every event, in the order it happened; those of merged leads are their winner's."""
-        for row in self._database.execute(
-            "SELECT id, size, coalesce(winner_id, lead_id), at, type, detail "
-            "FROM activity LEFT JOIN merged ON loser_id = lead_id ORDER BY id"
-        ):
-            event_id, size, lead_id, at, type_id, detail = row
-            yield StoredActivity(event_id, size, lead_id, at, type_id, orjson.loads(detail))
 
     # static lists
 

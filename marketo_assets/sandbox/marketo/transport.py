@@ -9,7 +9,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 
 from marketo_assets.sandbox.marketo.emulator import Emulator
-from marketo_assets.sandbox.marketo.wire import Reply, Request
+from marketo_assets.sandbox.marketo.wire import FilePartReader, Reply, Request
 
 
 class EmulatorTransport(BaseAdapter):
@@ -61,10 +61,13 @@ def read_request(request: requests.PreparedRequest) -> Request:
 
 
 def build_response(request: requests.PreparedRequest, reply: Reply) -> requests.Response:
-    """A reply as `requests` hands it out, decompressed on reading like one from a socket."""
-    raw = HTTPResponse(
-        body=io.BytesIO(reply.body), headers=dict(reply.headers), status=reply.status, preload_content=False
-    )
+    """A reply as `requests` hands it out, decompressed on reading like one from a socket; a file is read as it goes."""
+    headers = dict(reply.headers)
+    body: io.IOBase = io.BytesIO(reply.body)
+    if reply.file is not None:
+        headers["Content-Length"] = str(reply.file.length)
+        body = FilePartReader(reply.file)
+    raw = HTTPResponse(body=body, headers=headers, status=reply.status, preload_content=False)
     return HTTPAdapter().build_response(request, raw)
 
 

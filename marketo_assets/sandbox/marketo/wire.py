@@ -4,14 +4,21 @@ No behaviour of an endpoint belongs here, and nothing of HTTP servers or clients
 """
 
 import gzip
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import parse_qs
 
 import orjson
+
+from marketo_assets.sandbox.marketo.faults import Fault
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 JSON_TYPE = "application/json;charset=UTF-8"
 GZIP_FROM_BYTES = 1024
@@ -34,6 +41,50 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart:
+    """The bytes of a file from `start` on, `length` of them, as the body of a reply: read while they are sent.
+
+    `cut`: the connection ends after so many of them. `is_wrong`: a bit of the byte in the middle is.
+    """
+
+    path: Path
+    start: int
+    length: int
+    cut: int | None = None
+    is_wrong: bool = False
+
+
+class FilePartReader(io.RawIOBase):
+    """The bytes of a part, as far as they come. Close it."""
+
+    def __init__(self, part: FilePart) -> None:
+        """Raises OSError where the file cannot be opened."""
+        self._file = part.path.open("rb")
+        self._file.seek(part.start)
+        self._left = part.length if part.cut is None else min(part.cut, part.length)
+        self._until_wrong = part.length // 2 if part.is_wrong else part.length
+
+    def readable(self) -> bool:
+        """It is there to be read."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """The next bytes; 0 at the end."""
+        view = memoryview(buffer).cast("B")[: self._left]
+        count = self._file.readinto(view)
+        if 0 <= self._until_wrong < count:
+            view[self._until_wrong] ^= 1
+        self._until_wrong -= count
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One HTTP reply. `delay`: seconds it took. `fate` "reset": the connection breaks instead of answering."""
 
@@ -42,6 +93,8 @@ class Reply:
     body: bytes
     delay: float = 0.0
     fate: Fate = "kept"
+    file: FilePart | None = None
+    """The body, in place of `body`, where it comes from a file; its length goes with it as Content-Length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +140,8 @@ class Call:
     path_values: Mapping[str, str]
     parameters: Mapping[str, list[str]]
     max_rows: int
+    fault: Fault | None = None
+    """Misbehaviour this call was picked for. Most is not the handler's business; that of export jobs and files is."""
     plan: Any = None
     """What the handler decided on arrival, for its end (see routes.py)."""
 
@@ -128,7 +183,7 @@ class Call:
         return rows
 
 
-Handler = Callable[[Call], Answer]
+Handler = Callable[[Call], Answer | Reply]
 
 
 def read_parameters(request: Request) -> dict[str, list[str]]:
@@ -178,7 +233,14 @@ def pack(request: Request, body: bytes, content_type: str = JSON_TYPE) -> tuple[
     return headers, body
 
 
-@lru_cache(maxsize=4096)
 def stamp(seconds: int) -> str:
     """Epoch seconds as Marketo writes datetimes: `2024-01-31T23:59:59Z`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    day, second = divmod(seconds, 86_400)
+    minute, second = divmod(second, 60)
+    return f"{_date(day)}T{minute // 60:02}:{minute % 60:02}:{second:02}Z"
+
+
+@lru_cache(maxsize=4096)
+def _date(day: int) -> str:
+    """Most of the time of a stamp is in the date, and activities by the million share few of them."""
+    return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,309 @@
+"""The extract's assets, if marketo.yaml has an `extract:`. Wiring only: what they do lies in the modules beside."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import date, timedelta
+
+import dagster as dg
+
+from marketo_assets.config import ActivitiesConfig
+from marketo_assets.extract import checks, metadata
+from marketo_assets.extract.catalog import Catalog, Chosen, chosen_fields, chosen_types
+from marketo_assets.extract.compare import compare_routes
+from marketo_assets.extract.deleted_leads import read_deleted_leads
+from marketo_assets.extract.export_jobs import ExportJobs
+from marketo_assets.extract.lead_lookup import LeadTable, look_up
+from marketo_assets.extract.load import Loaded, LoadTask, load_days
+from marketo_assets.extract.store import ActivityStore
+from marketo_assets.extract.views import activity_views, leads_view
+from marketo_assets.marketo.activities import activity_types
+from marketo_assets.marketo.client import MarketoClient
+from marketo_assets.marketo.errors import QuotaExhaustedError
+from marketo_assets.marketo.leads import LeadField, describe_leads
+from marketo_assets.resources import MarketoResource, WarehouseResource
+from marketo_assets.warehouse.session import Warehouse
+
+GROUP = "marketo"
+ACTIVITIES = dg.AssetKey(["marketo", "activities"])
+ACTIVITY_LEADS = dg.AssetKey(["marketo", "activity_leads"])
+ACTIVITY_TYPES = dg.AssetKey(["marketo", "activity_types"])
+LEAD_FIELDS = dg.AssetKey(["marketo", "lead_fields"])
+DELETED_LEADS = dg.AssetKey(["marketo", "deleted_leads"])
+BY_BOTH_ROUTES = dg.AssetKey(["marketo", "activities_by_both_routes"])
+
+RESUME_AFTER_TAG = "marketo_assets/resume_after"
+STOPPED_TAG = "marketo_assets/stopped_by_quota"
+DAYS_LEFT_TAG = "marketo_assets/days_left"
+
+
+def daily_partitions(config: ActivitiesConfig) -> dg.DailyPartitionsDefinition:
+    """UTC days from the configured start to today."""
+    return dg.DailyPartitionsDefinition(config.start.isoformat(), timezone="UTC", end_offset=1)
+
+
+def build_extract_assets(config: ActivitiesConfig) -> Sequence[dg.AssetsDefinition]:
+    """The model, the activities, their leads and the deleted ones."""
+    assets = [
+        _activity_types_asset(config),
+        _lead_fields_asset(config),
+        _activities_asset(config),
+        _deleted_leads_asset(config),
+        _both_routes_asset(config),
+    ]
+    return [*assets, _activity_leads_asset(config)] if config.lead_fields else assets
+
+
+@contextmanager
+def _parts(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, marketo: MarketoResource
+) -> Iterator[tuple[MarketoClient, Warehouse, ActivityStore]]:
+    with ExitStack() as stack:
+        client = stack.enter_context(marketo.client())
+        session = stack.enter_context(warehouse.session())
+        store = ActivityStore(session, context.run.run_id, marketo.clock)
+        store.create_tables()
+        yield client, session, store
+
+
+def _activity_types_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=ACTIVITY_TYPES,
+        group_name=GROUP,
+        owners=config.owners,
+        kinds={"marketo", "snowflake"},
+        description="Activity types by Get Activity Types, a row for each change, and one view for each chosen type.",
+        metadata={"dagster/table_name": "ACTIVITY_TYPES"},
+        check_specs=[checks.drift_spec(ACTIVITY_TYPES)],
+    )
+    def types(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, marketo: MarketoResource
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]  # Dagster refuses a parameter
+        with _parts(context, warehouse, marketo) as (client, session, _):
+            found = activity_types(client)
+            drift = Catalog(session, context.run.run_id, marketo.clock).note_activity_types(found)
+            for sql in activity_views(chosen_types(config, found).types).values():
+                session.execute(sql)
+        yield checks.drift_result(drift)
+        yield dg.MaterializeResult(metadata=metadata.drift(drift, len(found)))
+
+    return types
+
+
+def _lead_fields_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=LEAD_FIELDS,
+        group_name=GROUP,
+        owners=config.owners,
+        kinds={"marketo", "snowflake"},
+        description="Lead fields by Describe Lead, a row for each change.",
+        metadata={"dagster/table_name": "LEAD_FIELDS"},
+        check_specs=[checks.drift_spec(LEAD_FIELDS)],
+    )
+    def fields(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, marketo: MarketoResource
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]  # as above
+        with _parts(context, warehouse, marketo) as (client, session, _):
+            found = describe_leads(client)
+            drift = Catalog(session, context.run.run_id, marketo.clock).note_lead_fields(found)
+            if config.lead_fields:
+                session.execute(leads_view(chosen_fields(config.lead_fields, found)[0]))
+        yield checks.drift_result(drift)
+        yield dg.MaterializeResult(metadata=metadata.drift(drift, len(found)))
+
+    return fields
+
+
+def _activities_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=ACTIVITIES,
+        deps=[ACTIVITY_TYPES],
+        partitions_def=daily_partitions(config),
+        # One run for a backfill: a job covers up to 31 days for the price of one, and each day is marked by itself.
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=GROUP,
+        owners=config.owners,
+        kinds={"marketo", "snowflake", "table"},
+        description="Marketo activities by UTC day, one row per marketo_guid. A day may be loaded again at any time.",
+        metadata=metadata.activities_definition(),
+        check_specs=checks.activity_specs(ACTIVITIES),
+    )
+    def activities(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, marketo: MarketoResource
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]  # as above
+        days = [date.fromisoformat(key) for key in context.partition_keys]
+        started = marketo.clock.monotonic()
+        loaded: list[Loaded] = []
+        with _parts(context, warehouse, marketo) as (client, session, store):
+            chosen = _chosen(config, client, Catalog(session, context.run.run_id, marketo.clock))
+            task = _load_task(context, config, marketo, client, session, store, chosen)
+            try:
+                for each in load_days(task, days):
+                    context.log.info("%s to %s: %s, %s", each.days[0], each.days[-1], each.route, each.reason)
+                    loaded.append(each)
+            except BaseException as error:
+                # Also when the run is cancelled: a failed run marks no partition, and these days are in the warehouse.
+                _mark_done(context, loaded)
+                if isinstance(error, QuotaExhaustedError):
+                    _remember_to_resume(context, days, loaded, error)
+                raise
+            results = checks.activity_results(store, loaded, chosen, checks.utc(marketo.clock.now()))
+        for each in loaded:
+            for day in each.days:
+                context.add_asset_metadata(metadata.day(each, day), partition_key=day.isoformat())
+        yield from results
+        seconds = marketo.clock.monotonic() - started
+        yield dg.MaterializeResult(metadata=metadata.run(loaded, chosen, client.stats, seconds))
+
+    return activities
+
+
+def _chosen(config: ActivitiesConfig, client: MarketoClient, catalog: Catalog) -> Chosen:
+    """By the last look at Marketo's list; looked at anew where it does not know all that is asked for."""
+    chosen = chosen_types(config, catalog.activity_types())
+    if chosen.types and not chosen.unknown:
+        return chosen
+    found = activity_types(client)
+    catalog.note_activity_types(found)
+    chosen = chosen_types(config, found)
+    if not chosen.types:
+        raise dg.Failure(
+            f"none of the activity types of marketo.yaml exists in Marketo: {', '.join(chosen.unknown)}",
+            allow_retries=False,
+        )
+    return chosen
+
+
+def _load_task(
+    context: dg.AssetExecutionContext,
+    config: ActivitiesConfig,
+    marketo: MarketoResource,
+    client: MarketoClient,
+    session: Warehouse,
+    store: ActivityStore,
+    chosen: Chosen,
+) -> LoadTask:
+    return LoadTask(
+        client=client,
+        store=store,
+        jobs=ExportJobs(session, context.run.run_id, marketo.clock),
+        type_ids=chosen.ids,
+        route=config.route,
+        lookback=config.lookback,
+        exclusive=marketo.activity_writes,
+        folder=marketo.folder,
+        poll_seconds=marketo.export_poll_seconds,
+        calls=marketo.concurrent_calls,
+    )
+
+
+def _mark_done(context: dg.AssetExecutionContext, loaded: Sequence[Loaded]) -> None:
+    for each in loaded:
+        for day in each.days:
+            context.log_event(
+                dg.AssetMaterialization(ACTIVITIES, partition=day.isoformat(), metadata=metadata.day(each, day))
+            )
+
+
+def _remember_to_resume(
+    context: dg.AssetExecutionContext, days: Sequence[date], loaded: Sequence[Loaded], error: QuotaExhaustedError
+) -> None:
+    """Tell the sensor which days are left and when there is a new quota."""
+    done = {day for each in loaded for day in each.days}
+    left = [day for day in days if day not in done]
+    context.instance.add_run_tags(
+        context.run.run_id,
+        {
+            STOPPED_TAG: ACTIVITIES.to_user_string(),
+            RESUME_AFTER_TAG: error.resume_at.isoformat(),
+            DAYS_LEFT_TAG: f"{left[0]}...{left[-1]}",
+        },
+    )
+
+
+def _activity_leads_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=ACTIVITY_LEADS,
+        deps=[ACTIVITIES, LEAD_FIELDS],
+        partitions_def=daily_partitions(config),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=GROUP,
+        owners=config.owners,
+        kinds={"marketo", "snowflake", "table"},
+        description="Details of the leads of a day's activities; the view activities_with_leads joins them.",
+        metadata={"dagster/table_name": "ACTIVITY_LEADS"},
+    )
+    def leads(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, marketo: MarketoResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # as above
+        days = [date.fromisoformat(key) for key in context.partition_keys]
+        with _parts(context, warehouse, marketo) as (client, session, _):
+            fields, unknown = _fields(config, client, Catalog(session, context.run.run_id, marketo.clock))
+            names = [field.name for field in fields]
+            table = LeadTable(session, context.run.run_id, marketo.clock.now())
+            counts = look_up(client, table, days, names, config.lead_max_age, calls=marketo.concurrent_calls)
+            session.execute(leads_view(fields))
+        return dg.MaterializeResult(metadata=metadata.leads(counts, names, unknown, client.stats))
+
+    return leads
+
+
+def _fields(config: ActivitiesConfig, client: MarketoClient, catalog: Catalog) -> tuple[list[LeadField], list[str]]:
+    fields, unknown = chosen_fields(config.lead_fields, catalog.lead_fields())
+    if unknown:
+        found = describe_leads(client)
+        catalog.note_lead_fields(found)
+        fields, unknown = chosen_fields(config.lead_fields, found)
+    return fields, unknown
+
+
+def _deleted_leads_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=DELETED_LEADS,
+        group_name=GROUP,
+        owners=config.owners,
+        kinds={"marketo", "snowflake", "table"},
+        description="Leads deleted in Marketo, one row each. Marketo forgets deletes after 14 days.",
+        metadata={"dagster/table_name": "DELETED_LEADS"},
+        check_specs=[checks.gap_spec(DELETED_LEADS)],
+    )
+    def deleted(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, marketo: MarketoResource
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]  # as above
+        with _parts(context, warehouse, marketo) as (client, session, store):
+            found = read_deleted_leads(client, session, store, context.run.run_id, config.start)
+        yield checks.gap_result(found)
+        yield dg.MaterializeResult(metadata=metadata.deletes(found, client.stats))
+
+    return deleted
+
+
+def _both_routes_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=BY_BOTH_ROUTES,
+        deps=[ACTIVITIES],
+        partitions_def=daily_partitions(config),
+        group_name=GROUP,
+        owners=config.owners,
+        kinds={"marketo"},
+        description="A day by bulk extract and by REST, to see whether they agree. On demand: it costs quota of both.",
+        check_specs=[checks.agreement_spec(BY_BOTH_ROUTES)],
+    )
+    def by_both_routes(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, marketo: MarketoResource
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]  # as above
+        day = date.fromisoformat(context.partition_key)
+        with _parts(context, warehouse, marketo) as (client, session, store):
+            chosen = _chosen(config, client, Catalog(session, context.run.run_id, marketo.clock))
+            task = _load_task(context, config, marketo, client, session, store, chosen)
+            found = compare_routes(task, day)
+        only = {"only_bulk": found.only_bulk, "only_rest": found.only_rest}
+        yield checks.agreement_result(day, only, found.both)
+        yield dg.MaterializeResult(metadata={"both": found.both, **only, **metadata.calls(client.stats)})
+
+    return by_both_routes
+
+
+def lookback_days(config: ActivitiesConfig, today: date) -> tuple[date, date]:
+    """The closed days that are loaded again each day, because some of their activities are committed late."""
+    first = max(config.start, today - config.lookback)
+    return first, max(first, today - timedelta(days=1))

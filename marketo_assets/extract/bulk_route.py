@@ -1,0 +1,164 @@
+"""Activities through Bulk Extract: one job per window for all types, found again after a kill, two under way at once.
+
+What a job answers and how its file is fetched belongs to `marketo.bulk_extract`; what the rows become, to `load`.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from marketo_assets.extract.export_jobs import ExportJobs
+from marketo_assets.extract.windows import Window
+from marketo_assets.marketo.bulk_extract import (
+    ExportJob,
+    activity_export_body,
+    create_export,
+    download_export,
+    enqueue_export,
+    export_status,
+)
+from marketo_assets.marketo.client import MarketoClient
+from marketo_assets.marketo.errors import (
+    ExportFileError,
+    QueueFullError,
+    QuotaExhaustedError,
+    RequestError,
+    TransientError,
+)
+
+MAX_RUNNING: Final = 2
+"""Jobs that Marketo works on at once (fact: Bulk Extract, "Concurrency / queue")."""
+
+EXPORT_SECONDS: Final = 6 * 3_600
+"""How long a job may take from its start to its end, waiting for a place in the queue included."""
+
+KEPT_SECONDS: Final = 24 * 3_600
+"""How old a finished job that a killed run left behind may be: later, too much may have arrived since."""
+
+ATTEMPTS: Final = 3
+"""Jobs for one window in one run, where Marketo fails or cancels them or their file is not what it should be."""
+
+
+class ExportStuckError(TransientError):
+    """A job did not end in time; it is kept, and the next run looks for it first."""
+
+
+@dataclass(frozen=True)
+class Exports:
+    """The parts that a window's way leads through."""
+
+    client: MarketoClient
+    jobs: ExportJobs
+    type_ids: Sequence[int]
+    folder: Path
+    poll_seconds: float
+    """Seconds between two looks at a job: Marketo itself looks once a minute."""
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """A window's file on the local disk, as Marketo made it."""
+
+    window: Window
+    job: ExportJob
+    path: Path
+
+
+def windows_exported(exports: Exports, windows: Iterable[Window]) -> Iterator[ExportedFile]:
+    """The file of each window, oldest first; while one is being loaded the next is being made.
+
+    Raises what the client raises and ExportStuckError, after the files of the jobs begun before have been given out.
+    """
+    waiting, under_way = deque(windows), deque[tuple[Window, str]]()
+    stopped: QuotaExhaustedError | None = None
+    while waiting or under_way:
+        while waiting and not stopped and len(under_way) < MAX_RUNNING:
+            try:
+                under_way.append((waiting[0], _begin(exports, waiting[0])))
+            except QuotaExhaustedError as error:
+                # Jobs that Marketo has accepted are finished all the same.
+                stopped = error
+            else:
+                waiting.popleft()
+        if not under_way:
+            break
+        yield _finish(exports, *under_way.popleft())
+    if stopped:
+        raise stopped
+
+
+def _begin(exports: Exports, window: Window) -> str:
+    """Take up the window's job that an earlier run left, or make one; it is in Marketo's queue then."""
+    client, jobs = exports.client, exports.jobs
+    found = jobs.find(window, exports.type_ids)
+    if found is not None and (unusable := _why_unusable(client, found)):
+        jobs.abandon(found, unusable)
+        found = None
+    if found is None:
+        body = activity_export_body(window.start, window.end, exports.type_ids)
+        export_id = create_export(client, "activities", body).export_id
+        # Noted before it is enqueued: from then on it costs quota, and a killed run must find it.
+        jobs.note(export_id, window, exports.type_ids)
+    else:
+        export_id = found
+    deadline = client.clock.now() + EXPORT_SECONDS
+    while True:
+        try:
+            # A job that was enqueued before takes no harm: Marketo says so, and the client knows the answer.
+            enqueue_export(client, "activities", export_id)
+        except QueueFullError:
+            if client.clock.now() > deadline:
+                raise
+            client.wait(exports.poll_seconds)
+        else:
+            return export_id
+
+
+def _why_unusable(client: MarketoClient, export_id: str) -> str | None:
+    """Why a job found in the ledger cannot be used; None if it can."""
+    try:
+        job = export_status(client, "activities", export_id)
+    except RequestError as error:
+        return f"Marketo no longer knows it ({error.code})"
+    if job.status in {"Failed", "Cancelled"}:
+        return job.status
+    age = client.clock.now() - job.finished_at.timestamp() if job.finished_at else 0.0
+    return f"finished {timedelta(seconds=int(age))} ago" if age > KEPT_SECONDS else None
+
+
+def _finish(exports: Exports, window: Window, export_id: str) -> ExportedFile:
+    """Wait for a job and fetch its file; one that fails is replaced by another."""
+    for attempt in range(1, ATTEMPTS + 1):
+        job = _ended(exports, export_id)
+        path = exports.folder / f"{export_id}.csv"
+        try:
+            if job.status == "Completed":
+                download_export(exports.client, "activities", job, path)
+                return ExportedFile(window, job, path)
+            reason = f"{job.status}: {job.error}" if job.error else job.status
+        except ExportFileError as error:
+            reason = str(error)
+            if attempt == ATTEMPTS:
+                exports.jobs.abandon(export_id, reason)
+                raise
+        exports.jobs.abandon(export_id, reason)
+        if attempt < ATTEMPTS:
+            export_id = _begin(exports, window)
+    message = f"{ATTEMPTS} export jobs for {window.first} to {window.last} ended without a file, the last: {reason}"
+    raise TransientError("export", message, "/bulk/v1/activities/export")
+
+
+def _ended(exports: Exports, export_id: str) -> ExportJob:
+    client = exports.client
+    deadline = client.clock.now() + EXPORT_SECONDS
+    while True:
+        job = export_status(client, "activities", export_id)
+        if job.status in {"Completed", "Failed", "Cancelled"}:
+            return job
+        if client.clock.now() > deadline:
+            message = f"export job {export_id} is {job.status} after {EXPORT_SECONDS // 3_600} hours; it is kept"
+            raise ExportStuckError("export", message, "/bulk/v1/activities/export/{id}/status.json")
+        client.wait(exports.poll_seconds)

@@ -1,0 +1,111 @@
+"""What starts the extract by itself: polls of the open day, second looks at closed ones, the model."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+
+from marketo_assets.config import ActivitiesConfig
+from marketo_assets.extract.assets import (
+    ACTIVITIES,
+    ACTIVITY_LEADS,
+    ACTIVITY_TYPES,
+    DAYS_LEFT_TAG,
+    DELETED_LEADS,
+    LEAD_FIELDS,
+    RESUME_AFTER_TAG,
+    STOPPED_TAG,
+    lookback_days,
+)
+
+POLL_TAG: Final = "marketo_assets/poll"
+RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
+RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
+_UNFINISHED: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def build_schedules(config: ActivitiesConfig, *, is_on: bool) -> Sequence[dg.ScheduleDefinition]:
+    """The poll, the look back and the model."""
+    status = dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED
+    days = dg.AssetSelection.assets(ACTIVITIES, *([ACTIVITY_LEADS] if config.lead_fields else []))
+
+    @dg.schedule(
+        name="marketo_activities_poll",
+        target=days,
+        cron_schedule=cron_line(config.polling_interval),
+        execution_timezone="UTC",
+        default_status=status,
+        description="Today's activities since the last poll. Left out while one is still running.",
+    )
+    def poll(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        running = context.instance.get_runs(dg.RunsFilter(tags={POLL_TAG: "yes"}, statuses=_UNFINISHED), limit=1)
+        if running:
+            return dg.SkipReason(f"run {running[0].run_id} is still reading")
+        today = context.scheduled_execution_time.astimezone(UTC).date()
+        return dg.RunRequest(partition_key=today.isoformat(), tags={POLL_TAG: "yes"})
+
+    @dg.schedule(
+        name="marketo_activities_lookback",
+        target=days,
+        cron_schedule="30 0 * * *",
+        execution_timezone="UTC",
+        default_status=status,
+        description="The last closed days once more: Marketo commits some activities late.",
+    )
+    def lookback(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        first, last = lookback_days(config, context.scheduled_execution_time.astimezone(UTC).date())
+        return range_request(f"{first}...{last}")
+
+    model = dg.ScheduleDefinition(
+        name="marketo_model",
+        target=dg.AssetSelection.assets(ACTIVITY_TYPES, LEAD_FIELDS, DELETED_LEADS),
+        cron_schedule="5 0 * * *",
+        execution_timezone="UTC",
+        default_status=status,
+    )
+    return [poll, lookback, model]
+
+
+def build_resume_sensor(config: ActivitiesConfig, *, is_on: bool) -> dg.SensorDefinition:
+    """Days that a day's quota did not reach for, once there is a new one."""
+
+    @dg.sensor(
+        name="marketo_activities_resume",
+        target=dg.AssetSelection.assets(ACTIVITIES, *([ACTIVITY_LEADS] if config.lead_fields else [])),
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
+        description="Goes on with the days of runs that stopped because a daily quota was used up.",
+    )
+    def resume(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        stopped = context.instance.get_runs(
+            dg.RunsFilter(tags={STOPPED_TAG: ACTIVITIES.to_user_string()}, statuses=[dg.DagsterRunStatus.FAILURE]),
+            limit=20,
+        )
+        now = datetime.now(UTC)
+        due = [run for run in stopped if datetime.fromisoformat(run.tags[RESUME_AFTER_TAG]) <= now]
+        # The run's id is the key: each stop is gone on with once, and a stop of that run is a new one.
+        requests = [range_request(run.tags[DAYS_LEFT_TAG], run.run_id) for run in due]
+        return dg.SensorResult(requests) if requests else dg.SkipReason("no quota stopped anything")
+
+    return resume
+
+
+def range_request(days: str, run_key: str | None = None) -> dg.RunRequest:
+    """One run over days, given as `first...last`, as a single-run backfill makes it."""
+    first, last = days.split("...")
+    return dg.RunRequest(run_key=run_key, tags={RANGE_START_TAG: first, RANGE_END_TAG: last})
+
+
+def cron_line(interval: timedelta) -> str:
+    """An interval of marketo.yaml as a cron line (UTC)."""
+    minutes = int(interval.total_seconds()) // 60
+    if minutes < 60:  # noqa: PLR2004 - of an hour
+        return f"*/{minutes} * * * *"
+    hours = minutes // 60
+    return f"0 */{hours} * * *" if hours < 24 else "0 0 * * *"  # noqa: PLR2004 - of a day

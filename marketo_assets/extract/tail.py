@@ -1,0 +1,73 @@
+"""The open end of the stream: read from the stored paging token to the last page, the token moving with its rows."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+from marketo_assets.extract.rest_route import EDGE, ROWS_AT_ONCE
+from marketo_assets.extract.rows import from_rest
+from marketo_assets.extract.store import ActivityStore, DayCounts, Watermark
+from marketo_assets.extract.windows import midnight
+from marketo_assets.marketo.activities import activity_pages, paging_token
+from marketo_assets.marketo.client import MarketoClient
+from marketo_assets.marketo.errors import PagingTokenError
+
+OVERLAP: Final = timedelta(hours=1)
+"""How far before the last reading a new token begins, when Marketo no longer takes the stored one."""
+
+
+def read_tail(
+    client: MarketoClient,
+    store: ActivityStore,
+    type_ids: Sequence[int],
+    first_day: date,
+    exclusive: Callable[[], AbstractContextManager[None]],
+) -> DayCounts:
+    """Store all that has been committed since the last reading; the first one begins with `first_day`.
+
+    A token that Marketo refuses is replaced by one from the time stored beside it; raises PagingTokenError if that is
+    refused as well.
+    """
+    stream = "activities/" + ",".join(map(str, type_ids))
+    mark = store.watermark(stream)
+    token = mark.token if mark else paging_token(client, midnight(first_day) - EDGE)
+    counts = DayCounts()
+    is_fresh = mark is None
+    while True:
+        try:
+            _to_the_end(client, store, stream, token, type_ids, exclusive, counts)
+        except PagingTokenError:
+            mark = store.watermark(stream)
+            if is_fresh or mark is None:
+                raise
+            token, is_fresh = paging_token(client, mark.read_until - OVERLAP), True
+        else:
+            return counts
+
+
+def _to_the_end(
+    client: MarketoClient,
+    store: ActivityStore,
+    stream: str,
+    token: str,
+    type_ids: Sequence[int],
+    exclusive: Callable[[], AbstractContextManager[None]],
+    counts: DayCounts,
+) -> None:
+    """From the token to the last page, in a few large transactions."""
+    waiting: list[dict[str, Any]] = []
+    asked_at = _now(client)
+    for page in activity_pages(client, token, type_ids):
+        waiting += page.activities
+        if len(waiting) >= ROWS_AT_ONCE or not page.more:
+            with exclusive(), store.added(from_rest(waiting)) as added:
+                # Never past what is stored: a run killed here reads these pages again.
+                store.move_watermark(stream, Watermark(page.next_token, asked_at))
+            counts.add(added)
+            waiting = []
+        asked_at = _now(client)
+
+
+def _now(client: MarketoClient) -> datetime:
+    return datetime.fromtimestamp(client.clock.now(), UTC)
