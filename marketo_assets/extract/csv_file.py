@@ -182,7 +182,7 @@ def _parse(text: pa.Buffer, count: int, layout: Layout) -> pa.Table:
         ),
         memory_pool=_pool(),
     )
-    if read.num_rows != count:
+    if read.num_rows != count or read["marketoGUID"].null_count:
         raise pa.ArrowInvalid
     columns = [*read.columns[:-1], pc.fill_null(read["attributes"], NO_ATTRIBUTES)]
     arrays = [column.cast(field.type) for column, field in zip(columns, ACTIVITY_SCHEMA, strict=True)]

@@ -35,13 +35,14 @@ _STRING: Final = (
 )
 _NUMBER: Final = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?"
 _PAIR: Final = rf"{_STRING}: ?(?:{_STRING}|{_NUMBER}|true|false|null)"
-_PLAIN: Final = {
+PLAIN: Final = {
     "guid": r'[^",\r\n]+',
     "whole": _WHOLE,
-    "moment": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:?[0-9]{2})",
+    "moment": r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9]"
+    r"(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:?[0-9]{2})",
     "optional whole": f"(?:{_WHOLE}|null|)",
     "text": r'(?:[^",\r\n]*|"(?:[^"]|"")+")',
-    "object": rf'(?:"\{{(?:{_PAIR}(?:, ?{_PAIR})*)?\}}"|\{{\}}|null|)',
+    "object": rf'(?:"\{{(?:{_PAIR}(?:, ?{_PAIR})*)?\}}"|\{{\}})',
     "other": r'(?:[^",\r\n]*|"(?:[^"]|"")*")',
 }
 """How each kind of column looks in a line that Arrow reads right and whose JSON is a flat object; regular, for RE2."""
@@ -56,6 +57,7 @@ _ROUGH: Final = {
 
 _NO_COLUMNS: Final = "its quotes do not show where its columns begin and end"
 _CELL: Final = rb'("(?:[^"]|"")*+"|(?:[^",\n][^,\n]*?)??)'
+_NO_OBJECT: Final = (b"", b"null")
 _OBJECT_FOLLOWS: Final = re.compile(rb',(?="?[\[{])')
 
 
@@ -77,7 +79,7 @@ class Layout:
     @cached_property
     def plain_line(self) -> str:
         """RE2 pattern of a line that is a whole record and needs no mending."""
-        return "^" + ",".join(_PLAIN[kind] for kind in self.kinds) + r"\r?\n$"
+        return "^" + ",".join(PLAIN[kind] for kind in self.kinds) + r"\r?\n$"
 
     @cached_property
     def _record(self) -> re.Pattern[bytes]:
@@ -104,18 +106,22 @@ class Layout:
                 line = self._line(list(map(_value, record.groups())))
             except RecordError as found:
                 error = found
-        following = self._following(text, start, end)
-        # What looks like a record within a value: rather a quote left open that runs on into the next record.
-        if record and line and not (following and following < record.end()):
+        following = self._following(text, start, end) or (end if is_last else None)
+        if record and line and self._is_whole(record, following):
             return line, record.end()
-        if following is None and not is_last:
+        if following is None:
             return None
-        following = following or end
         if by_shape := self._by_shape(text[start:following]):
             return by_shape, following
         if record and line:
             return line, record.end()
         raise error
+
+    def _is_whole(self, record: re.Match[bytes], following: int | None) -> bool:
+        """Whether a record read by its quotes neither runs on into the next one nor ends before its attributes."""
+        if self._start is None or record.end() == following:
+            return True
+        return record[len(self.names)] not in _NO_OBJECT and (following is None or record.end() < following)
 
     def _following(self, text: bytes, start: int, end: int) -> int | None:
         """Where, after `start`, something begins that looks like a record."""
@@ -156,7 +162,7 @@ def _cuts(rest: bytes) -> Iterator[tuple[bytes, bytes]]:
     for comma in _OBJECT_FOLLOWS.finditer(rest):
         yield rest[: comma.start()], rest[comma.end() :]
     text, comma_found, attributes = rest.rpartition(b",")
-    if comma_found and attributes in {b"", b"null"}:
+    if comma_found and attributes in _NO_OBJECT:
         yield text, attributes
 
 

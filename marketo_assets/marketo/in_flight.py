@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import ceil
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
@@ -26,7 +27,7 @@ def in_flight(
         try:
             for item in items:
                 waiting.append(pool.submit(send, item))
-                if len(waiting) == 2 * calls:
+                if len(waiting) == calls + ceil(calls / 2):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
