@@ -12,7 +12,15 @@ import pytest
 from pydantic import BaseModel
 
 from marketo_assets.cli import main
-from marketo_assets.config import ApiBudgetConfig, FieldMapping, MarketoConfig, PumpConfig, SourceConfig, load_config
+from marketo_assets.config import (
+    ActivitiesConfig,
+    ApiBudgetConfig,
+    FieldMapping,
+    MarketoConfig,
+    PumpConfig,
+    SourceConfig,
+    load_config,
+)
 from marketo_assets.pump.values import EXPECTED
 
 PROJECT = Path(__file__).parents[1]
@@ -47,10 +55,10 @@ def test_every_link_to_a_file_leads_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize("model", [ApiBudgetConfig, SourceConfig, PumpConfig, FieldMapping])
+@pytest.mark.parametrize("model", [ApiBudgetConfig, SourceConfig, PumpConfig, FieldMapping, ActivitiesConfig])
 def test_every_key_of_marketo_yaml_is_documented(model: type[BaseModel]) -> None:
     for name in set(model.model_fields) - {"place", "column", "source"}:
-        assert re.search(rf"\| `(?:\w+\.)?{name}` \|", CONFIGURATION), name
+        assert re.search(rf"\| `(?:\w+\.)*{name}` \|", CONFIGURATION), name
 
 
 def test_every_variable_that_settings_read_is_documented() -> None:
@@ -86,8 +94,7 @@ def test_every_dependency_has_its_line() -> None:
 
 
 def test_tables_named_in_the_docs_are_the_tables_there_are() -> None:
-    created = re.findall(
-        r"create table if not exists (\w+)", (PROJECT / "marketo_assets/pump/sql/tables.sql").read_text()
-    )
+    files = (PROJECT / "marketo_assets").glob("*/sql/tables.sql")
+    created = [name for file in files for name in re.findall(r"create table if not exists (\w+)", file.read_text())]
     architecture = (PROJECT / "docs" / "architecture.md").read_text()
     assert set(re.findall(r"^\| `(\w+)` \|", architecture, flags=re.MULTILINE)) >= {name.lower() for name in created}

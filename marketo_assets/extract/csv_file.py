@@ -8,6 +8,7 @@ made, belongs to `marketo.bulk_extract`.
 import codecs
 import csv
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -100,11 +101,14 @@ class _Block:
     def table(self) -> tuple[pa.Table, int]:
         """Its whole records, and how many bytes they take."""
         is_plain = self._is_plain()
-        try:
+        with suppress(pa.ArrowInvalid):
             return self._read(np.flatnonzero(~is_plain))
-        except pa.ArrowInvalid:
-            # Something that only the calendar or the encoding forbids: looked at one by one, its row has a number.
+        # Something that only the calendar or the encoding forbids: looked at one by one, its row has a number.
+        try:
             return self._read(np.arange(len(is_plain)))
+        except pa.ArrowInvalid:
+            # What the error says is not told: it quotes the file.
+            raise ActivityFileError(f"after row {self._done}: a value is not of its column's type") from None
 
     def _is_plain(self) -> npt.NDArray[np.bool_]:
         offsets, text = pa.py_buffer(self._starts), pa.py_buffer(self._text)

@@ -69,7 +69,8 @@ def build_schedules(config: ActivitiesConfig, *, is_on: bool) -> Sequence[dg.Sch
         execution_timezone="UTC",
         default_status=status,
     )
-    return [poll, lookback, model]
+    # At one look a day the look back is the poll: closed days by bulk extract, at a fraction of the calls.
+    return [lookback, model] if config.polling_interval >= timedelta(days=1) else [poll, lookback, model]
 
 
 def build_resume_sensor(config: ActivitiesConfig, *, is_on: bool) -> dg.SensorDefinition:
@@ -103,9 +104,8 @@ def range_request(days: str, run_key: str | None = None) -> dg.RunRequest:
 
 
 def cron_line(interval: timedelta) -> str:
-    """An interval of marketo.yaml as a cron line (UTC)."""
+    """An interval of marketo.yaml of less than a day as a cron line (UTC)."""
     minutes = int(interval.total_seconds()) // 60
     if minutes < 60:  # noqa: PLR2004 - of an hour
         return f"*/{minutes} * * * *"
-    hours = minutes // 60
-    return f"0 */{hours} * * *" if hours < 24 else "0 0 * * *"  # noqa: PLR2004 - of a day
+    return f"0 */{minutes // 60} * * *"
