@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.results import Measurement, write
 
-BENCHMARKS = ("rate", "cpu", "memory", "calls", "latency", "emulator")
-"""The modules of this package that have a function `measure`."""
+BENCHMARKS = ("rate", "cpu", "memory", "calls", "latency", "emulator", "extract", "extract-rest", "extract-idle")
+"""The modules of this package that have a function `measure`; an underscore in a name is a hyphen here."""
 
 
 def main() -> None:
@@ -27,7 +27,9 @@ def main() -> None:
     for name in asked.names or BENCHMARKS:
         load, started = round(os.getloadavg()[0], 1), time.monotonic()
         print(f"{name} (load {load:.1f})", flush=True)
-        measurement: Measurement = import_module(f"bench.{name}").measure(quick=asked.quick is not None)
+        measurement: Measurement = import_module(f"bench.{name.replace('-', '_')}").measure(
+            quick=asked.quick is not None
+        )
         folder = asked.quick or Path(__file__).parent
         write(folder, name, measurement, load, is_quick=asked.quick is not None)
         for line in measurement.arithmetic:

@@ -1,18 +1,14 @@
 """Peak memory of a run over one file: a large one against a small one, for `contacts/drop` and `contacts/leads`."""
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from typing import Any
 
 from bench.contacts import dirty_contacts, load_table
 from bench.results import Bound, Measurement
+from bench.run_asset import in_own_process
 from bench.stand_ins import place, stand_ins
 from marketo_assets.sandbox.contacts import SOURCE_TABLE, open_warehouse
 
-SIZES, QUICK_SIZES = (100_000, 1_000_000), (300, 600)
+SIZES, QUICK_SIZES = (100_000, 1_000_000), (300, 300)
 MOST_GROWTH = 1.2
 MOST_MB = 500
 MEGABYTE = 1_000_000
@@ -21,7 +17,7 @@ MEGABYTE = 1_000_000
 def measure(*, quick: bool) -> Measurement:
     """Both assets over one file of each size, each in a process of its own, limits off."""
     small, large = QUICK_SIZES if quick else SIZES
-    runs = {rows: _runs(rows) for rows in (small, large)}
+    runs = {rows: _runs(rows) for rows in dict.fromkeys((small, large))}
     peaks = {asset: [runs[rows][asset]["peak"] / MEGABYTE for rows in (small, large)] for asset in ("drop", "leads")}
     growth = {asset: peak[1] / peak[0] for asset, peak in peaks.items()}
     return Measurement(
@@ -61,27 +57,15 @@ def measure(*, quick: bool) -> Measurement:
     )
 
 
-ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "1000000"}
-
-
 def _runs(rows: int) -> dict[str, dict[str, Any]]:
     with stand_ins(rows_per_file=rows) as environment:
         with open_warehouse(environment) as warehouse:
             load_table(warehouse, SOURCE_TABLE, dirty_contacts(rows))
         print(f"  {rows:,} contacts are in the warehouse", flush=True)
-        drop = _in_own_process(environment, "drop")
+        drop = in_own_process(environment, "drop")
         print(f"  drop: {drop['seconds']:.0f} s, {drop['peak'] / MEGABYTE:.0f} MB", flush=True)
         with place(environment) as here:
             (partition,) = here.partitions()
-        leads = _in_own_process(environment, "leads", partition)
+        leads = in_own_process(environment, "leads", partition)
         print(f"  leads: {leads['seconds']:.0f} s, {leads['peak'] / MEGABYTE:.0f} MB", flush=True)
         return {"drop": drop, "leads": leads}
-
-
-def _in_own_process(environment: Mapping[str, str], *arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "bench.run_asset", *arguments]
-    ran = subprocess.run(command, env=os.environ | environment | ALLOCATOR, capture_output=True, text=True, check=False)
-    if ran.returncode:
-        raise RuntimeError(ran.stderr[-2000:])
-    outcome: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return outcome

@@ -1,4 +1,4 @@
-"""`python -m bench.run_asset ASSET [PARTITION]`: one run of the pump in a process of its own; its peak memory as JSON.
+"""`python -m bench.run_asset ASSET [PARTITION | FIRST LAST]`: one run in a process of its own; what it took as JSON.
 
 The stand-ins run elsewhere; the environment says where.
 """
@@ -6,12 +6,28 @@ The stand-ins run elsewhere; the environment says where.
 import json
 import os
 import resource
+import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from bench.stand_ins import place
+from bench.stand_ins import Place, place
+
+ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "1000000"}
+"""As docs/deployment.md says."""
+
+
+def in_own_process(environment: Mapping[str, str], *arguments: str) -> dict[str, Any]:
+    """What `main` prints, run with these arguments."""
+    command = [sys.executable, "-m", "bench.run_asset", *arguments]
+    ran = subprocess.run(command, env=os.environ | environment | ALLOCATOR, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise RuntimeError(ran.stderr[-2000:])
+    outcome: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return outcome
 
 
 def peak_bytes() -> int:
@@ -29,11 +45,23 @@ def main() -> None:
     started = time.monotonic()
     with place(os.environ) as here:
         before = peak_bytes()
-        told: dict[str, Any] = here.drop() if sys.argv[1] == "drop" else here.leads(sys.argv[2])
-    kept = {name: told.get(name) for name in ("dagster/row_count", "created", "updated", "rejected", "superseded")}
-    print(
-        json.dumps({**kept, "before": before, "peak": peak_bytes(), "seconds": time.monotonic() - started}), flush=True
-    )
+        told = _run(here, *sys.argv[1:])
+    took = {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time()}
+    print(json.dumps({**told, **took, "before": before, "peak": peak_bytes()}), flush=True)
+
+
+def _run(here: Place, asset: str, *which: str) -> dict[str, Any]:
+    if asset == "activities":
+        first, last = which
+        by_day = here.activities(date.fromisoformat(first), date.fromisoformat(last))
+        return {
+            "rows_by_day": {day: int(told["rows_read"]) for day, told in by_day.items()},
+            "export_bytes": max(told["export_bytes"] for told in by_day.values()),
+            "calls": here.marketo.calls(),
+            "storing": here.marketo.storing,
+        }
+    told = here.drop() if asset == "drop" else here.leads(*which)
+    return {name: told.get(name) for name in ("dagster/row_count", "created", "updated", "rejected", "superseded")}
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import dagster as dg
 import requests
@@ -21,6 +23,8 @@ from dagster_aws.s3 import S3Resource
 from requests.adapters import HTTPAdapter
 
 from marketo_assets.build import build_defs
+from marketo_assets.extract.schedules import RANGE_END_TAG, RANGE_START_TAG
+from marketo_assets.marketo.auth import TOKEN_PATH
 from marketo_assets.marketo.client import MarketoClient
 from marketo_assets.marketo.clock import SystemClock
 from marketo_assets.marketo.leads import LEADS_PATH
@@ -40,20 +44,39 @@ FREE_EMULATOR = EmulatorOptions(rate=None, concurrency=None, daily_quota=None)
 
 
 class TimedTransport(HTTPAdapter):
-    """Notes when each write of leads was sent and when its answer had been read, in seconds of the monotonic clock."""
+    """Notes when each call was sent and when its answer had been read, in seconds of the monotonic clock."""
 
     def __init__(self, connections: int) -> None:
         super().__init__(pool_connections=1, pool_maxsize=connections)
-        self.lead_writes: list[tuple[float, float]] = []
+        self.calls: list[tuple[str, float, float]] = []
+        """Path, sent, answered. A request for a token is no call."""
+
+    @property
+    def lead_writes(self) -> list[tuple[float, float]]:
+        """When each write of leads was sent and answered."""
+        return [(sent, answered) for path, sent, answered in self.calls if path == LEADS_PATH]
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """One call."""
         started = time.monotonic()
         response = super().send(request, *args, **kwargs)
-        assert response.content is not None  # reads the body: the answer counts when it has arrived
-        if request.url and request.url.endswith(LEADS_PATH):
-            self.lead_writes.append((started, time.monotonic()))
+        if not kwargs.get("stream"):
+            assert response.content is not None  # reads the body: the answer counts when it has arrived
+        path = urlsplit(request.url or "").path
+        if path != TOKEN_PATH:
+            self.calls.append((path, started, time.monotonic()))
         return response
+
+
+@dataclass(frozen=True)
+class Past:
+    """What Marketo has had when it starts, and how marketo.yaml asks for it."""
+
+    activities: int
+    days: int
+    route: Literal["bulk", "rest"]
+    types: Literal["all"] | list[int] = "all"
+    leads: int = 10_000
 
 
 @dataclass
@@ -63,9 +86,12 @@ class LimitedMarketo:
     environment: Mapping[str, str]
     limits: ApiLimits
     state_dir: Path
+    export_poll_seconds: float
     transport: TimedTransport = field(init=False)
     stats: list[CallStats] = field(default_factory=list)
     """One for each client that was made."""
+    storing: list[tuple[float, float]] = field(default_factory=list)
+    """CPU seconds of this process (user and system, all threads) and seconds, each time activities were stored."""
 
     def __post_init__(self) -> None:
         """Connections for as many calls as there may be at once."""
@@ -75,6 +101,18 @@ class LimitedMarketo:
     def concurrent_calls(self) -> int:
         """As the resource has it."""
         return self.limits.concurrent_calls
+
+    @property
+    def clock(self) -> SystemClock:
+        """As the resource has it."""
+        return SystemClock()
+
+    @property
+    def folder(self) -> Path:
+        """As the resource has it."""
+        folder = self.state_dir / "exports"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     @contextmanager
     def client(self) -> Iterator[MarketoClient]:
@@ -100,6 +138,14 @@ class LimitedMarketo:
         with process_lock(self.state_dir, f"{pump}-drop", SystemClock()):
             yield
 
+    @contextmanager
+    def activity_writes(self) -> Iterator[None]:
+        """Held while activities are stored; of a bulk file, from its first byte read to the warehouse's last yes."""
+        with process_lock(self.state_dir, "activity-writes", SystemClock()):
+            cpu, started = time.process_time(), time.monotonic()
+            yield
+            self.storing.append((time.process_time() - cpu, time.monotonic() - started))
+
     def calls(self) -> dict[str, int]:
         """Calls sent so far by endpoint, whatever they were for."""
         total: dict[str, int] = {}
@@ -111,7 +157,7 @@ class LimitedMarketo:
 
 @dataclass(frozen=True)
 class Place:
-    """The pump of marketo.yaml over running stand-ins. `environment` says to any process how to reach them."""
+    """The assets of marketo.yaml over running stand-ins. `environment` says to any process how to reach them."""
 
     environment: Mapping[str, str]
     folder: Path
@@ -127,31 +173,47 @@ class Place:
 
     def drop(self) -> dict[str, Any]:
         """Materialize contacts/drop; returns its metadata."""
-        return self._materialize("drop", None)
+        (told,) = self._materialize(PUMP, "drop").values()
+        return told
 
     def leads(self, partition: str) -> dict[str, Any]:
         """Materialize contacts/leads for one file; returns its metadata."""
-        return self._materialize("leads", partition)
+        self.instance.add_dynamic_partitions(f"{PUMP}_files", [partition])
+        (told,) = self._materialize(PUMP, "leads", partition_key=partition).values()
+        return told
+
+    def activity_types(self) -> None:
+        """Materialize marketo/activity_types, as its schedule has done before anybody asks for activities."""
+        self._materialize("marketo", "activity_types")
+
+    def activities(self, first: date, last: date) -> dict[str | None, dict[str, Any]]:
+        """Materialize marketo/activities for these days as one run of a backfill does; returns the metadata by day."""
+        tags = {RANGE_START_TAG: first.isoformat(), RANGE_END_TAG: last.isoformat()}
+        return self._materialize("marketo", "activities", tags=tags)
 
     def partitions(self) -> list[str]:
         """The files on S3, as the sensor would name them, oldest first."""
         return [file.partition_key for file in sorted(self.bucket.list_files(), key=lambda file: file.last_modified)]
 
-    def _materialize(self, asset: str, partition: str | None) -> dict[str, Any]:
-        if partition is not None:
-            self.instance.add_dynamic_partitions(f"{PUMP}_files", [partition])
+    def _materialize(self, group: str, asset: str, **arguments: Any) -> dict[str | None, dict[str, Any]]:
+        """Its metadata by partition."""
         result = self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-            asset_selection=[dg.AssetKey([PUMP, asset])], instance=self.instance, partition_key=partition
+            asset_selection=[dg.AssetKey([group, asset])], instance=self.instance, **arguments
         )
-        (event,) = result.get_asset_materialization_events()
-        return {name: value.value for name, value in event.materialization.metadata.items()}
+        return {
+            event.partition: {name: value.value for name, value in event.materialization.metadata.items()}
+            for event in result.get_asset_materialization_events()
+        }
 
 
 @contextmanager
-def stand_ins(options: EmulatorOptions = FREE_EMULATOR, *, rows_per_file: int = 100_000) -> Iterator[dict[str, str]]:
-    """Start all three with nothing in them; the variables by which they and a marketo.yaml of that file size are found.
+def stand_ins(
+    options: EmulatorOptions = FREE_EMULATOR, *, rows_per_file: int = 100_000, past: Past | None = None
+) -> Iterator[dict[str, str]]:
+    """Start all three; the variables by which they, and a marketo.yaml for what is measured, are found.
 
-    S3 keeps its objects in memory, Snowflake and Marketo theirs in files.
+    Nothing is in them but the activities of `past`. S3 keeps its objects in memory, Snowflake and Marketo theirs in
+    files.
     """
     with TemporaryDirectory(prefix="marketo_assets_bench_") as name, ExitStack() as stack:
         folder = Path(name)
@@ -160,7 +222,7 @@ def stand_ins(options: EmulatorOptions = FREE_EMULATOR, *, rows_per_file: int = 
             processes.SOURCE_DATABASE: [processes.SOURCE_SCHEMA],
         }
         servers = [
-            processes.marketo_server(options, folder / "logs" / "marketo.log"),
+            _marketo_server(options, folder / "logs" / "marketo.log", past),
             processes.snowflake_server(folder / "snowflake", folder / "logs" / "snowflake.log", databases),
             processes.s3_server(None, folder / "logs" / "s3.log", [processes.BUCKET]),
         ]
@@ -171,9 +233,10 @@ def stand_ins(options: EmulatorOptions = FREE_EMULATOR, *, rows_per_file: int = 
         marketo, snowflake, s3 = servers
         yield {
             "MARKETO_ASSETS_ENV": "local",
-            "MARKETO_ASSETS_CONFIG": str(_config(folder, rows_per_file)),
+            "MARKETO_ASSETS_CONFIG": str(_config(folder, rows_per_file, past)),
             "DAGSTER_HOME": str(_dagster_home(folder)),
-            **processes.marketo_environment(marketo.url, options.client_id, options.client_secret),
+            **processes.marketo_environment(marketo.url, options),
+            "MARKETO_EXPORT_POLL_SECONDS": str(options.export_refresh_seconds),
             **processes.snowflake_environment(snowflake.port),
             **processes.s3_environment(s3.url),
         }
@@ -187,7 +250,7 @@ def place(environment: Mapping[str, str], limits: ApiLimits = NO_LIMITS) -> Iter
     try:
         folder = Path(environment["DAGSTER_HOME"])
         settings = Settings.from_env(environment)
-        marketo = LimitedMarketo(environment, limits, folder / "api")
+        marketo = LimitedMarketo(environment, limits, folder / "api", settings.export_poll_seconds)
         with dg.DagsterInstance.ephemeral() as instance:
             definitions = build_defs(settings, resources={"marketo": marketo})
             yield Place(environment, folder, marketo, settings, definitions, instance)
@@ -196,10 +259,19 @@ def place(environment: Mapping[str, str], limits: ApiLimits = NO_LIMITS) -> Iter
         os.environ.update(before)
 
 
-def _config(folder: Path, rows_per_file: int) -> Path:
-    """The project's own marketo.yaml with another size of files."""
+def _marketo_server(options: EmulatorOptions, log: Path, past: Past | None) -> processes.Server:
+    if past is None:
+        return processes.marketo_server(options, log)
+    return processes.marketo_server(options, log, leads=past.leads, activities=past.activities, days=past.days)
+
+
+def _config(folder: Path, rows_per_file: int, past: Past | None) -> Path:
+    """The project's own marketo.yaml with another size of files, and with what of the past is asked for."""
     config = yaml.safe_load(Path("marketo.yaml").read_text(encoding="utf-8"))
     config["pumps"][PUMP]["max_rows_per_file"] = rows_per_file
+    if past:
+        start = datetime.now(UTC).date() - timedelta(days=past.days)
+        config["extract"]["activities"] |= {"start": start, "route": past.route, "types": past.types}
     path = folder / "marketo.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return path

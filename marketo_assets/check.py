@@ -1,6 +1,7 @@
 """`marketo-assets check`: is everything reachable, and does marketo.yaml fit what is there? Writes nothing."""
 
-from collections.abc import Callable, Iterator
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Protocol, cast
 
@@ -8,7 +9,9 @@ import click
 import dagster as dg
 from dagster_aws.s3 import S3Resource
 
-from marketo_assets.config import ConfigError, PumpConfig
+from marketo_assets.config import ActivitiesConfig, ConfigError, PumpConfig
+from marketo_assets.extract.catalog import chosen_fields, chosen_types
+from marketo_assets.marketo.activities import activity_types
 from marketo_assets.marketo.leads import LeadField, describe_leads
 from marketo_assets.pump.drop import observe_source
 from marketo_assets.pump.mapping import resolve_mapping
@@ -60,14 +63,64 @@ def _examinations(settings: Settings, resources: _Resources) -> Iterator[tuple[s
     for name, pump in settings.config.pumps.items():
         yield f"mapping of {name}", partial(_mapping, pump, described)
         yield f"table of {name}", partial(_table, pump, resources)
+    if settings.config.extract:
+        activities = settings.config.extract.activities
+        yield "activity types of the extract", partial(_activity_types, activities, resources)
+        if activities.lead_fields:
+            yield "lead fields of the extract", partial(_lead_fields, activities, described)
+        yield "schema of the extract", partial(_schema, settings, resources)
 
 
 def _mapping(pump: PumpConfig, described: list[LeadField]) -> str:
+    _must_be_described(described)
+    return f"{len(resolve_mapping(pump, described).fields)} fields exist and are writable"
+
+
+def _must_be_described(described: list[LeadField]) -> None:
     if not described:
         raise ConfigError(["not looked at, because Marketo did not say which fields it has"])
-    return f"{len(resolve_mapping(pump, described).fields)} fields exist and are writable"
 
 
 def _table(pump: PumpConfig, resources: _Resources) -> str:
     with resources.warehouse.session() as session:
         return f"{observe_source(session, pump).contacts} contacts in {pump.source.table}"
+
+
+def _activity_types(config: ActivitiesConfig, resources: _Resources) -> str:
+    with resources.marketo.client() as client:
+        types = activity_types(client)
+    chosen = chosen_types(config, types)
+    _must_exist(chosen.unknown, "activity type", [each.name for each in types])
+    if not chosen.types:
+        raise ConfigError(["none is left to read: deletes come from Get Deleted Leads without being chosen"])
+    return f"{len(chosen.types)} of {len(types)} are chosen"
+
+
+def _lead_fields(config: ActivitiesConfig, described: list[LeadField]) -> str:
+    _must_be_described(described)
+    known, unknown = chosen_fields(config.lead_fields, described)
+    _must_exist(unknown, "lead field", [name for field in described for name in (field.name, field.display_name)])
+    return f"{len(known)} exist"
+
+
+def _must_exist(unknown: Iterable[str], what: str, names: Sequence[str]) -> None:
+    problems = []
+    for name in unknown:
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        problems.append(f"Marketo has no {what} {name!r}{hint}")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _schema(settings: Settings, resources: _Resources) -> str:
+    """Whether tables can be created in it only a table could show, and nothing is written here."""
+    name = f"{settings.snowflake.database}.{settings.snowflake.schema}"
+    with resources.warehouse.session() as session:
+        (current,) = session.rows("select current_schema() as name")
+        if not current["name"]:
+            raise ConfigError([f"{name} is not there, or the role may not use it; create it and grant CREATE TABLE"])
+        tables = session.rows(
+            "select count(*) as n from information_schema.tables where table_schema = current_schema()"
+        )
+    return f"{name}, with {tables[0]['n']} tables and views"

@@ -77,18 +77,43 @@ def _whole_days(duration: timedelta) -> timedelta:
     return duration
 
 
+def _day(text: Any) -> Any:
+    """A day as YAML has read it; nothing that only could be one, such as seconds since 1970."""
+    if type(text) is date:
+        return text
+    if not isinstance(text, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        shown = str(text) if isinstance(text, date) else text
+        message = f"{shown!r} is not a day; expected one such as 2026-01-01"
+        raise ValueError(message)
+    return date.fromisoformat(text)
+
+
+def _names(names: Any) -> Any:
+    if not isinstance(names, list):
+        message = f"expected a list, such as [{names}]"
+        raise ValueError(message)  # noqa: TRY004 - pydantic takes ValueErrors alone
+    return names
+
+
 def _type_names(names: Any) -> Any:
     if names == "all":
         return None
-    if isinstance(names, str):
+    if not isinstance(names, list):
         message = f"expected `all` or a list of names and ids, such as [{names}]"
-        raise ValueError(message)  # noqa: TRY004 - pydantic takes ValueErrors alone
+        raise ValueError(message)  # noqa: TRY004 - as above
     return names
+
+
+def compared(name: str | int) -> str:
+    """A name of Marketo's, or an id, as names are compared: case and blanks around words aside."""
+    return " ".join(str(name).split()).casefold()
 
 
 _DAY_MINUTES = 24 * 60
 
 SnowflakeName = Annotated[str, AfterValidator(_snowflake_name)]
+Day = Annotated[date, BeforeValidator(_day)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 ActivityTypeNames = Annotated[tuple[str | int, ...] | None, BeforeValidator(_type_names)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Owner = Annotated[str, Field(pattern=r"^team:.+$|^[^@ ]+@[^@ ]+$")]
@@ -173,20 +198,20 @@ class PumpConfig(_Strict):
 class ActivitiesConfig(_Strict):
     """Which of Marketo's activities the warehouse gets, from when on and how often."""
 
-    start: date
+    start: Day
     owners: tuple[Owner, ...] = ()
     types: ActivityTypeNames = None
     """By name or id; None for all of them."""
-    except_types: tuple[str | int, ...] = ()
+    except_types: Annotated[tuple[str | int, ...], BeforeValidator(_names)] = ()
     polling_interval: Annotated[Duration, AfterValidator(_polling_interval)] = timedelta(hours=24)
     lookback: Annotated[Duration, AfterValidator(_whole_days)] = timedelta(days=3)
     route: Literal["auto", "bulk", "rest"] = "auto"
-    lead_fields: tuple[str, ...] = ()
+    lead_fields: Names = ()
     lead_max_age: Duration = timedelta(days=7)
 
     @model_validator(mode="after")
     def _some_type_is_left(self) -> "ActivitiesConfig":
-        if self.types is not None and not set(self.types) - set(self.except_types):
+        if self.types is not None and not set(map(compared, self.types)) - set(map(compared, self.except_types)):
             message = "no activity type is left; name some in types, or write `types: all`"
             raise ValueError(message)
         return self
@@ -257,13 +282,13 @@ def _plain(node: yaml.Node, at: Keys, lines: dict[Keys, int], loader: yaml.SafeL
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*at, index), lines, loader, name) for index, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node, deep=True)
+        return _scalar(node, loader, name)
     data: dict[Hashable, Any] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
             raise ConfigError([f"{name}:{line}: not a key: expected plain text before the colon; put it in quotes"])
-        key = loader.construct_object(key_node)
+        key = _scalar(key_node, loader, name)
         here = (*at, key)
         if key in data:
             raise ConfigError(
@@ -275,6 +300,14 @@ def _plain(node: yaml.Node, at: Keys, lines: dict[Keys, int], loader: yaml.SafeL
             value = {**(value if isinstance(value, dict) else {"to": value}), _PLACE: f"{name}:{line}"}
         data[key] = value
     return data
+
+
+def _scalar(node: yaml.Node, loader: yaml.SafeLoader, name: str) -> Any:
+    """One value; what looks like a day or a number and is none is refused: 2026-02-30."""
+    try:
+        return loader.construct_object(node, deep=True)
+    except ValueError as error:
+        raise ConfigError([f"{name}:{node.start_mark.line + 1}: not valid YAML: {error}"]) from None
 
 
 _MAPPING_DEPTH = len(("pumps", "<pump>", "mapping"))

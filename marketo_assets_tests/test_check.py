@@ -34,7 +34,7 @@ def environment(warehouse_env: dict[str, str], s3_env: dict[str, str], tmp_path:
         yield {
             **warehouse_env,
             **s3_env,
-            **processes.marketo_environment(server.url, options.client_id, options.client_secret),
+            **processes.marketo_environment(server.url, options),
             "MARKETO_ASSETS_CONFIG": str(tmp_path / "marketo.yaml"),
             "DAGSTER_HOME": str(tmp_path),
         }
@@ -71,6 +71,50 @@ def test_everything_wrong_is_named_at_once_with_its_line(
         "marketo.yaml:7: first_name: Marketo has no lead field 'firstNme'; did you mean 'firstName'?" in result.output
     )
     assert "FAIL  table of contacts" in result.output
+
+
+EXTRACT = """
+extract:
+  activities:
+    start: 2026-01-01
+    types: [visit webpage, 3, "Delete Lead"]
+    except_types: [Click Email]
+    lead_fields: [email, Company Name]
+"""
+
+
+def test_an_extract_that_fits_is_said_to_fit(environment: dict[str, str], warehouse: Warehouse, tmp_path: Path) -> None:
+    (tmp_path / "marketo.yaml").write_text(EXTRACT)
+    result = CliRunner().invoke(main, ["check"], env=environment)
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[3].startswith("ok    activity types of the extract: 2 of ")
+    assert lines[4] == "ok    lead fields of the extract: 2 exist"
+    database = environment["SNOWFLAKE_DATABASE"]
+    assert lines[5:] == [f"ok    schema of the extract: {database}.MARKETO, with 0 tables and views"]
+    assert warehouse.rows("select table_name from information_schema.tables where table_schema = 'MARKETO'") == []
+
+
+def test_types_and_fields_that_marketo_does_not_have_are_named_all_at_once(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    text = EXTRACT.replace("visit webpage", "Visit Webpge, 99999").replace("Click Email", "Nothing like it")
+    (tmp_path / "marketo.yaml").write_text(text.replace("Company Name", "Compny Name"))
+    result = CliRunner().invoke(main, ["check"], env=environment)
+    assert result.exit_code == 1
+    said = result.output
+    assert "FAIL  activity types of the extract: Marketo has no activity type 'Visit Webpge'; did you mean" in said
+    assert "did you mean 'Visit Webpage'?\nMarketo has no activity type '99999'\n" in said
+    assert "Marketo has no activity type 'Nothing like it'\n" in said
+    assert "FAIL  lead fields of the extract: Marketo has no lead field 'Compny Name'; did you mean 'Company" in said
+    assert "2 of the above must be mended" in said
+
+
+def test_an_extract_of_nothing_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "marketo.yaml").write_text(EXTRACT.replace('visit webpage, 3, "Delete Lead"', "37"))
+    result = CliRunner().invoke(main, ["check"], env=environment)
+    assert result.exit_code == 1
+    assert "FAIL  activity types of the extract: none is left to read: deletes come from Get Deleted" in result.output
 
 
 def test_a_wrong_environment_is_one_clear_message(tmp_path: Path) -> None:

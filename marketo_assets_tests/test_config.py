@@ -3,6 +3,7 @@
 Guards against: a mistake that is found out in production, one at a time, without its line, or as a stack trace.
 """
 
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,92 @@ def test_a_file_that_is_not_there_says_which_variable_names_it(tmp_path: Path) -
         load_config(tmp_path / "nowhere.yaml")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(tmp_path)
+
+
+EXTRACT = """\
+extract:
+  activities:
+    start: 2026-01-01
+    types: [Visit Webpage, 3]
+    except_types: [Click Email]
+    polling_interval: 24h
+    lookback: 3d
+    lead_max_age: 7d
+    lead_fields: [email]
+"""
+AT = "extract.activities"
+WRONG_EXTRACT = {
+    "unknown key": (("lookback:", "look_back:"), f"7: {AT}.look_back: unknown key; docs/configuration.md lists"),
+    "no start": (("    start: 2026-01-01\n", ""), f"2: {AT}.start: missing; it has no default"),
+    "start as text": (
+        ("2026-01-01", "last year"),
+        f"3: {AT}.start: 'last year' is not a day; expected one such as 2026",
+    ),
+    "start as a year": (("2026-01-01", "2026"), f"3: {AT}.start: 2026 is not a day; expected one such as 2026-01-01"),
+    "start as digits": (("2026-01-01", "20260101"), f"3: {AT}.start: 20260101 is not a day; expected one such as"),
+    "start with a time": (("2026-01-01", "2026-01-01T10:00:00Z"), f"3: {AT}.start: '2026-01-01 10:00:00+00:00' is not"),
+    "start at no such day": (("2026-01-01", "2026-02-30"), "3: not valid YAML: day is out of range for month"),
+    "duration without unit": (("24h", "300"), f"6: {AT}.polling_interval: 300 is not a duration; expected a number"),
+    "duration in words": (("24h", "daily"), f"6: {AT}.polling_interval: 'daily' is not a duration; expected a number"),
+    "no duration": (
+        ("24h", "0m"),
+        f"6: {AT}.polling_interval: '0m' is not a duration; expected a number and m, h or d",
+    ),
+    "minutes that do not divide the hour": (("24h", "7m"), f"6: {AT}.polling_interval: cannot be kept by the clock"),
+    "more than an hour": (("24h", "90m"), f"6: {AT}.polling_interval: cannot be kept by the clock; expected minutes"),
+    "hours that do not divide the day": (("24h", "5h"), f"6: {AT}.polling_interval: cannot be kept by the clock"),
+    "more than a day": (("24h", "2d"), f"6: {AT}.polling_interval: cannot be kept by the clock; expected minutes that"),
+    "half a day to look back": (("3d", "36h"), f"7: {AT}.lookback: expected whole days, such as 3d"),
+    "types as a word": (
+        ("[Visit Webpage, 3]", "Visit Webpage"),
+        f"4: {AT}.types: expected `all` or a list of names and",
+    ),
+    "types as a number": (
+        ("[Visit Webpage, 3]", "3"),
+        f"4: {AT}.types: expected `all` or a list of names and ids, such",
+    ),
+    "exceptions as a word": (
+        ("[Click Email]", "Click Email"),
+        f"5: {AT}.except_types: expected a list, such as [Click Email]",
+    ),
+    "lead fields as a word": (("[email]", "email"), f"9: {AT}.lead_fields: expected a list, such as [email]"),
+    "no types": (("[Visit Webpage, 3]", "[]"), f"2: {AT}: no activity type is left; name some in types, or write"),
+    "all types excepted": (("[Click Email]", "[' visit  webpage', '3']"), f"2: {AT}: no activity type is left; name"),
+    "unknown route": (("lookback: 3d", "route: soap"), f"7: {AT}.route: Input should be 'auto', 'bulk' or 'rest'"),
+    "nothing about activities": (("  activities:", "  leads:"), "1: extract.activities: missing; it has no default"),
+}
+
+
+def test_the_extract_is_read_with_its_defaults(tmp_path: Path) -> None:
+    extract = load(tmp_path, "extract: {activities: {start: 2026-01-01}}").extract
+    assert extract is not None
+    read = extract.activities
+    assert (read.start, read.types, read.except_types, read.route) == (date(2026, 1, 1), None, (), "auto")
+    assert (read.polling_interval, read.lookback) == (timedelta(hours=24), timedelta(days=3))
+    assert (read.lead_fields, read.lead_max_age) == ((), timedelta(days=7))
+    assert load(tmp_path, "pumps: {}").extract is None
+
+
+@pytest.mark.parametrize("fault", WRONG_EXTRACT)
+def test_each_mistake_of_the_extract_is_one_message_with_its_line_and_remedy(tmp_path: Path, fault: str) -> None:
+    (before, after), said = WRONG_EXTRACT[fault]
+    assert before in EXTRACT
+    wrong = problems(tmp_path, EXTRACT.replace(before, after, 1))
+    assert f"marketo.yaml:{said}" in "\n".join(wrong)
+    assert len(wrong) == (2 if fault == "nothing about activities" else 1)
+
+
+@pytest.mark.parametrize(
+    ("interval", "minutes"),
+    [("1m", 1), ("5m", 5), ("60m", 60), ("1h", 60), ("120m", 120), ("6h", 360), ("24h", 1440), ("1d", 1440)],
+)
+def test_intervals_that_a_clock_can_keep_are_taken(tmp_path: Path, interval: str, minutes: int) -> None:
+    extract = load(tmp_path, EXTRACT.replace("24h", interval)).extract
+    assert extract is not None
+    assert extract.activities.polling_interval == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize("text", ["a: 0b_", "a: !!int x", "a: {2026-13-45: 1}", "a: [2026-02-30]"])
+def test_a_value_that_yaml_itself_cannot_read_is_a_message_with_its_line(tmp_path: Path, text: str) -> None:
+    (problem,) = problems(tmp_path, f"# first\n{text}\n")
+    assert problem.startswith("marketo.yaml:2: not valid YAML: ")

@@ -67,6 +67,14 @@ def test_everything_that_is_missing_or_wrong_is_named_at_once() -> None:
     assert "marketo-assets sandbox" in message
 
 
+@pytest.mark.parametrize("text", ["soon", "-1", "1e3", "1m", "nan"])
+def test_a_time_between_looks_at_an_export_is_a_number_of_seconds(env: dict[str, str], text: str) -> None:
+    assert Settings.from_env(env).export_poll_seconds == 60
+    assert Settings.from_env(env | {"MARKETO_EXPORT_POLL_SECONDS": "0.5"}).export_poll_seconds == 0.5
+    with pytest.raises(ConfigError, match=f"MARKETO_EXPORT_POLL_SECONDS is '{text}'; expected a number of seconds"):
+        Settings.from_env(env | {"MARKETO_EXPORT_POLL_SECONDS": text})
+
+
 @pytest.mark.parametrize("environment", ["staging", "prod"])
 def test_schedules_and_sensors_start_by_themselves_in_local_only(env: dict[str, str], environment: str) -> None:
     def are_running(definitions: dg.Definitions) -> tuple[bool, bool]:

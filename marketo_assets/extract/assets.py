@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date
 
 import dagster as dg
 
@@ -18,7 +19,7 @@ from marketo_assets.extract.store import ActivityStore
 from marketo_assets.extract.views import activity_views, leads_view
 from marketo_assets.marketo.activities import activity_types
 from marketo_assets.marketo.client import MarketoClient
-from marketo_assets.marketo.errors import QuotaExhaustedError
+from marketo_assets.marketo.errors import QuotaExhaustedError, RequestError
 from marketo_assets.marketo.leads import LeadField, describe_leads
 from marketo_assets.resources import MarketoResource, WarehouseResource
 from marketo_assets.warehouse.session import Warehouse
@@ -84,7 +85,7 @@ def _activity_types_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
             for sql in activity_views(chosen_types(config, found).types).values():
                 session.execute(sql)
         yield checks.drift_result(drift)
-        yield dg.MaterializeResult(metadata=metadata.drift(drift, len(found)))
+        yield dg.MaterializeResult(metadata=metadata.drift(drift, len(found), client.stats))
 
     return types
 
@@ -108,7 +109,7 @@ def _lead_fields_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
             if config.lead_fields:
                 session.execute(leads_view(chosen_fields(config.lead_fields, found)[0]))
         yield checks.drift_result(drift)
-        yield dg.MaterializeResult(metadata=metadata.drift(drift, len(found)))
+        yield dg.MaterializeResult(metadata=metadata.drift(drift, len(found), client.stats))
 
     return fields
 
@@ -134,17 +135,22 @@ def _activities_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
         started = marketo.clock.monotonic()
         loaded: list[Loaded] = []
         with _parts(context, warehouse, marketo) as (client, session, store):
-            chosen = _chosen(config, client, Catalog(session, context.run.run_id, marketo.clock))
-            task = _load_task(context, config, marketo, client, session, store, chosen)
             try:
-                for each in load_days(task, days):
-                    context.log.info("%s to %s: %s, %s", each.days[0], each.days[-1], each.route, each.reason)
-                    loaded.append(each)
+                chosen = _chosen(config, client, Catalog(session, context.run.run_id, marketo.clock))
+                task = _load_task(context, config, marketo, client, session, store, chosen)
+                try:
+                    _load(context, task, days, loaded)
+                except RequestError:
+                    # Perhaps Marketo no longer has one of the types; the others are read all the same.
+                    chosen, before = _chosen_now(config, client), chosen
+                    if chosen.ids == before.ids:
+                        raise
+                    _load(context, replace(task, type_ids=chosen.ids), days, loaded)
             except BaseException as error:
                 # Also when the run is cancelled: a failed run marks no partition, and these days are in the warehouse.
                 _mark_done(context, loaded)
                 if isinstance(error, QuotaExhaustedError):
-                    _remember_to_resume(context, days, loaded, error)
+                    _remember_to_resume(context, ACTIVITIES, _left(days, loaded), error)
                 raise
             results = checks.activity_results(store, loaded, chosen, checks.utc(marketo.clock.now()))
         for each in loaded:
@@ -158,18 +164,19 @@ def _activities_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
 
 
 def _chosen(config: ActivitiesConfig, client: MarketoClient, catalog: Catalog) -> Chosen:
-    """By the last look at Marketo's list; looked at anew where it does not know all that is asked for."""
+    """By the last look at Marketo's list; by Marketo itself where that does not know all that is asked for.
+
+    What it says is not noted here: the asset of the types is the one to tell of changes.
+    """
     chosen = chosen_types(config, catalog.activity_types())
-    if chosen.types and not chosen.unknown:
-        return chosen
-    found = activity_types(client)
-    catalog.note_activity_types(found)
-    chosen = chosen_types(config, found)
+    return chosen if chosen.types and not chosen.unknown else _chosen_now(config, client)
+
+
+def _chosen_now(config: ActivitiesConfig, client: MarketoClient) -> Chosen:
+    chosen = chosen_types(config, activity_types(client))
     if not chosen.types:
-        raise dg.Failure(
-            f"none of the activity types of marketo.yaml exists in Marketo: {', '.join(chosen.unknown)}",
-            allow_retries=False,
-        )
+        unknown = f"; Marketo has no {', '.join(chosen.unknown)}" if chosen.unknown else ""
+        raise dg.Failure(f"marketo.yaml leaves no activity type to read{unknown}", allow_retries=False)
     return chosen
 
 
@@ -196,6 +203,18 @@ def _load_task(
     )
 
 
+def _load(context: dg.AssetExecutionContext, task: LoadTask, days: Sequence[date], loaded: list[Loaded]) -> None:
+    """Load what is not loaded yet; what is, is in `loaded` whatever happens."""
+    for each in load_days(task, _left(days, loaded)):
+        context.log.info("%s to %s: %s, %s", each.days[0], each.days[-1], each.route, each.reason)
+        loaded.append(each)
+
+
+def _left(days: Sequence[date], loaded: Sequence[Loaded]) -> Sequence[date]:
+    done = {day for each in loaded for day in each.days}
+    return [day for day in days if day not in done]
+
+
 def _mark_done(context: dg.AssetExecutionContext, loaded: Sequence[Loaded]) -> None:
     for each in loaded:
         for day in each.days:
@@ -205,15 +224,13 @@ def _mark_done(context: dg.AssetExecutionContext, loaded: Sequence[Loaded]) -> N
 
 
 def _remember_to_resume(
-    context: dg.AssetExecutionContext, days: Sequence[date], loaded: Sequence[Loaded], error: QuotaExhaustedError
+    context: dg.AssetExecutionContext, asset: dg.AssetKey, left: Sequence[date], error: QuotaExhaustedError
 ) -> None:
-    """Tell the sensor which days are left and when there is a new quota."""
-    done = {day for each in loaded for day in each.days}
-    left = [day for day in days if day not in done]
+    """Tell the sensor which days are left of which asset and when there is a new quota."""
     context.instance.add_run_tags(
         context.run.run_id,
         {
-            STOPPED_TAG: ACTIVITIES.to_user_string(),
+            STOPPED_TAG: asset.to_user_string(),
             RESUME_AFTER_TAG: error.resume_at.isoformat(),
             DAYS_LEFT_TAG: f"{left[0]}...{left[-1]}",
         },
@@ -240,7 +257,11 @@ def _activity_leads_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
             fields, unknown = _fields(config, client, Catalog(session, context.run.run_id, marketo.clock))
             names = [field.name for field in fields]
             table = LeadTable(session, context.run.run_id, marketo.clock.now())
-            counts = look_up(client, table, days, names, config.lead_max_age, calls=marketo.concurrent_calls)
+            try:
+                counts = look_up(client, table, days, names, config.lead_max_age, calls=marketo.concurrent_calls)
+            except QuotaExhaustedError as error:
+                _remember_to_resume(context, ACTIVITY_LEADS, days, error)
+                raise
             session.execute(leads_view(fields))
         return dg.MaterializeResult(metadata=metadata.leads(counts, names, unknown, client.stats))
 
@@ -250,9 +271,7 @@ def _activity_leads_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
 def _fields(config: ActivitiesConfig, client: MarketoClient, catalog: Catalog) -> tuple[list[LeadField], list[str]]:
     fields, unknown = chosen_fields(config.lead_fields, catalog.lead_fields())
     if unknown:
-        found = describe_leads(client)
-        catalog.note_lead_fields(found)
-        fields, unknown = chosen_fields(config.lead_fields, found)
+        fields, unknown = chosen_fields(config.lead_fields, describe_leads(client))
     return fields, unknown
 
 
@@ -301,9 +320,3 @@ def _both_routes_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(metadata={"both": found.both, **only, **metadata.calls(client.stats)})
 
     return by_both_routes
-
-
-def lookback_days(config: ActivitiesConfig, today: date) -> tuple[date, date]:
-    """The closed days that are loaded again each day, because some of their activities are committed late."""
-    first = max(config.start, today - config.lookback)
-    return first, max(first, today - timedelta(days=1))

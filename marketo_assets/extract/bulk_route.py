@@ -4,17 +4,18 @@ What a job answers and how its file is fetched belongs to `marketo.bulk_extract`
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from marketo_assets.extract.export_jobs import ExportJobs
 from marketo_assets.extract.windows import Window
 from marketo_assets.marketo.bulk_extract import (
     ExportJob,
     activity_export_body,
+    cancel_export,
     create_export,
     download_export,
     enqueue_export,
@@ -23,11 +24,14 @@ from marketo_assets.marketo.bulk_extract import (
 from marketo_assets.marketo.client import MarketoClient
 from marketo_assets.marketo.errors import (
     ExportFileError,
+    MarketoError,
     QueueFullError,
-    QuotaExhaustedError,
     RequestError,
     TransientError,
 )
+from marketo_assets.marketo.limits import process_lock
+
+Result = TypeVar("Result")
 
 MAX_RUNNING: Final = 2
 """Jobs that Marketo works on at once (fact: Bulk Extract, "Concurrency / queue")."""
@@ -36,7 +40,8 @@ EXPORT_SECONDS: Final = 6 * 3_600
 """How long a job may take from its start to its end, waiting for a place in the queue included."""
 
 KEPT_SECONDS: Final = 24 * 3_600
-"""How old a finished job that a killed run left behind may be: later, too much may have arrived since."""
+"""How old a job that an earlier run left behind may be. A file has missed too much since; a job that has not ended by
+then never will."""
 
 ATTEMPTS: Final = 3
 """Jobs for one window in one run, where Marketo fails or cancels them or their file is not what it should be."""
@@ -67,25 +72,50 @@ class ExportedFile:
     path: Path
 
 
+def windows_begun(exports: Exports, days: Collection[date]) -> list[Window]:
+    """Windows within these days for which an earlier run left a job that can be used, none of them overlapping."""
+    found: list[Window] = []
+    for export_id, window in exports.jobs.begun(days, exports.type_ids):
+        if any(window.first <= other.last and other.first <= window.last for other in found):
+            continue
+        if unusable := _why_unusable(exports.client, export_id):
+            _abandon(exports, export_id, unusable)
+        else:
+            found.append(window)
+    return sorted(found)
+
+
 def windows_exported(exports: Exports, windows: Iterable[Window]) -> Iterator[ExportedFile]:
     """The file of each window, oldest first; while one is being loaded the next is being made.
 
+    One run at a time: another one with the same days would take the jobs of this one for left behind.
     Raises what the client raises and ExportStuckError, after the files of the jobs begun before have been given out.
     """
+    if windows := list(windows):
+        with process_lock(exports.folder, "exports", exports.client.clock):
+            yield from _windows_exported(exports, windows)
+
+
+def _windows_exported(exports: Exports, windows: Iterable[Window]) -> Iterator[ExportedFile]:
     waiting, under_way = deque(windows), deque[tuple[Window, str]]()
-    stopped: QuotaExhaustedError | None = None
+    stopped: MarketoError | None = None
     while waiting or under_way:
         while waiting and not stopped and len(under_way) < MAX_RUNNING:
             try:
                 under_way.append((waiting[0], _begin(exports, waiting[0])))
-            except QuotaExhaustedError as error:
-                # Jobs that Marketo has accepted are finished all the same.
+            except MarketoError as error:
                 stopped = error
             else:
                 waiting.popleft()
         if not under_way:
             break
-        yield _finish(exports, *under_way.popleft())
+        try:
+            file = _finish(exports, *under_way.popleft())
+        except MarketoError as error:
+            # Jobs that Marketo has accepted are finished all the same.
+            stopped = stopped or error
+        else:
+            yield file
     if stopped:
         raise stopped
 
@@ -95,26 +125,31 @@ def _begin(exports: Exports, window: Window) -> str:
     client, jobs = exports.client, exports.jobs
     found = jobs.find(window, exports.type_ids)
     if found is not None and (unusable := _why_unusable(client, found)):
-        jobs.abandon(found, unusable)
+        _abandon(exports, found, unusable)
         found = None
     if found is None:
         body = activity_export_body(window.start, window.end, exports.type_ids)
-        export_id = create_export(client, "activities", body).export_id
+        export_id = _with_patience(exports, lambda: create_export(client, "activities", body)).export_id
         # Noted before it is enqueued: from then on it costs quota, and a killed run must find it.
         jobs.note(export_id, window, exports.type_ids)
     else:
         export_id = found
-    deadline = client.clock.now() + EXPORT_SECONDS
+    # A job that was enqueued before takes no harm: Marketo says so, and the client knows the answer.
+    _with_patience(exports, lambda: enqueue_export(client, "activities", export_id))
+    return export_id
+
+
+def _with_patience(exports: Exports, call: Callable[[], Result]) -> Result:
+    """Wait for a place in Marketo's queue, which others fill too."""
+    clock = exports.client.clock
+    deadline = clock.now() + EXPORT_SECONDS
     while True:
         try:
-            # A job that was enqueued before takes no harm: Marketo says so, and the client knows the answer.
-            enqueue_export(client, "activities", export_id)
+            return call()
         except QueueFullError:
-            if client.clock.now() > deadline:
+            if clock.now() > deadline:
                 raise
-            client.wait(exports.poll_seconds)
-        else:
-            return export_id
+        exports.client.wait(exports.poll_seconds)
 
 
 def _why_unusable(client: MarketoClient, export_id: str) -> str | None:
@@ -125,15 +160,30 @@ def _why_unusable(client: MarketoClient, export_id: str) -> str | None:
         return f"Marketo no longer knows it ({error.code})"
     if job.status in {"Failed", "Cancelled"}:
         return job.status
-    age = client.clock.now() - job.finished_at.timestamp() if job.finished_at else 0.0
-    return f"finished {timedelta(seconds=int(age))} ago" if age > KEPT_SECONDS else None
+    since = job.finished_at or job.created_at
+    age = client.clock.now() - since.timestamp() if since else 0.0
+    if age <= KEPT_SECONDS:
+        return None
+    if job.status != "Completed":
+        # It would keep its place in the queue.
+        cancel_export(client, "activities", export_id)
+    return f"{job.status} for {timedelta(seconds=int(age))}"
+
+
+def _abandon(exports: Exports, export_id: str, reason: str) -> None:
+    exports.jobs.abandon(export_id, reason)
+    _path(exports, export_id).unlink(missing_ok=True)
+
+
+def _path(exports: Exports, export_id: str) -> Path:
+    return exports.folder / f"{export_id}.csv"
 
 
 def _finish(exports: Exports, window: Window, export_id: str) -> ExportedFile:
     """Wait for a job and fetch its file; one that fails is replaced by another."""
     for attempt in range(1, ATTEMPTS + 1):
         job = _ended(exports, export_id)
-        path = exports.folder / f"{export_id}.csv"
+        path = _path(exports, export_id)
         try:
             if job.status == "Completed":
                 download_export(exports.client, "activities", job, path)
@@ -142,9 +192,9 @@ def _finish(exports: Exports, window: Window, export_id: str) -> ExportedFile:
         except ExportFileError as error:
             reason = str(error)
             if attempt == ATTEMPTS:
-                exports.jobs.abandon(export_id, reason)
+                _abandon(exports, export_id, reason)
                 raise
-        exports.jobs.abandon(export_id, reason)
+        _abandon(exports, export_id, reason)
         if attempt < ATTEMPTS:
             export_id = _begin(exports, window)
     message = f"{ATTEMPTS} export jobs for {window.first} to {window.last} ended without a file, the last: {reason}"

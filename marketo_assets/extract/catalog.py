@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
+import pyarrow as pa
 
-from marketo_assets.config import ActivitiesConfig
+from marketo_assets.config import ActivitiesConfig, compared
 from marketo_assets.marketo.activities import ActivityAttribute, ActivityType
 from marketo_assets.marketo.clock import Clock
 from marketo_assets.marketo.leads import LeadField
@@ -51,22 +52,21 @@ class Chosen:
 
 def chosen_types(config: ActivitiesConfig, types: Sequence[ActivityType]) -> Chosen:
     """Resolve names (case and blanks around them aside) and ids. Delete Lead is left to `deleted_leads`."""
-    by_name = {_plain(each.name): each for each in types} | {str(each.id): each for each in types}
-    wanted = [_plain(name) for name in config.types] if config.types is not None else [str(each.id) for each in types]
-    excepted = [_plain(name) for name in config.except_types]
-    left_out = {by_name[name].id for name in excepted if name in by_name} | {DELETE_LEAD}
-    chosen = {by_name[name].id: by_name[name] for name in wanted if name in by_name}
+    by_name = {compared(each.name): each for each in types} | {str(each.id): each for each in types}
+    wanted: Sequence[str | int] = [each.id for each in types] if config.types is None else config.types
+    left_out = {by_name[name].id for name in map(compared, config.except_types) if name in by_name} | {DELETE_LEAD}
+    chosen = {by_name[name].id: by_name[name] for name in map(compared, wanted) if name in by_name}
     return Chosen(
         tuple(each for type_id, each in sorted(chosen.items()) if type_id not in left_out),
-        tuple(name for name in [*wanted, *excepted] if name not in by_name),
+        tuple(str(name) for name in (*wanted, *config.except_types) if compared(name) not in by_name),
     )
 
 
 def chosen_fields(names: Sequence[str], fields: Sequence[LeadField]) -> tuple[list[LeadField], list[str]]:
     """The lead fields of marketo.yaml, by REST name or display name, and the names that Marketo does not know."""
-    by_name = {_plain(each.display_name): each for each in fields} | {_plain(each.name): each for each in fields}
-    known = {by_name[_plain(name)].name: by_name[_plain(name)] for name in names if _plain(name) in by_name}
-    return list(known.values()), [name for name in names if _plain(name) not in by_name]
+    by_name = {compared(each.display_name): each for each in fields} | {compared(each.name): each for each in fields}
+    known = {by_name[compared(name)].name: by_name[compared(name)] for name in names if compared(name) in by_name}
+    return list(known.values()), [name for name in names if compared(name) not in by_name]
 
 
 class Catalog:
@@ -108,21 +108,11 @@ class Catalog:
         appeared = [key for key in now if key not in before]
         vanished = [key for key in before if key not in now]
         changed = [key for key, (_, definition) in now.items() if key in before and before[key] != definition]
-        seen_at = datetime.fromtimestamp(self._clock.now(), UTC).replace(tzinfo=None)
         gone = {key: (orjson.loads(before[key])[columns[1]], before[key]) for key in vanished}
-        with self._warehouse.transaction():
-            for key in [*appeared, *changed, *vanished]:
-                name, definition = now[key] if key in now else gone[key]
-                self._warehouse.execute(
-                    f"insert into {table} ({', '.join(columns)}, definition, is_present, run_id, seen_at)"
-                    " select %(key)s, %(name)s, %(definition)s, %(present)s, %(run)s, %(seen_at)s::timestamp_ntz",
-                    key=key,
-                    name=name,
-                    definition=definition,
-                    present=key in now,
-                    run=self._run_id,
-                    seen_at=seen_at,
-                )
+        news = [(key, *now[key], True) for key in [*appeared, *changed]]
+        news += [(key, *gone[key], False) for key in vanished]
+        if news:
+            self._store(table, columns, news)
         if not before:
             return Drift(is_first_look=True)
         return Drift(
@@ -130,6 +120,16 @@ class Catalog:
             tuple(gone[key][0] for key in vanished),
             tuple(now[key][0] for key in changed),
         )
+
+    def _store(self, table: str, columns: tuple[str, str], news: Sequence[tuple[Any, str, str, bool]]) -> None:
+        rows = dict(zip([*columns, "definition", "is_present"], zip(*news, strict=True), strict=True))
+        with self._warehouse.staged(pa.table(rows)) as staged:
+            self._warehouse.execute(
+                f"insert into {table} ({', '.join(rows)}, run_id, seen_at)"
+                f" select {', '.join(rows)}, %(run)s, %(seen_at)s::timestamp_ntz from {staged}",
+                run=self._run_id,
+                seen_at=datetime.fromtimestamp(self._clock.now(), UTC).replace(tzinfo=None),
+            )
 
 
 def _type(text: str) -> ActivityType:
@@ -145,7 +145,3 @@ def _type(text: str) -> ActivityType:
 
 def _text(definition: Mapping[str, Any]) -> str:
     return orjson.dumps(definition, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def _plain(name: str | int) -> str:
-    return " ".join(str(name).split()).casefold()

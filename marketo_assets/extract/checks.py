@@ -32,7 +32,7 @@ _DESCRIPTIONS: Final = {
     UNIQUE: "no marketo_guid of the loaded days is held by two rows",
     TYPES: "every activity type of marketo.yaml is in Get Activity Types",
     FRESH: "yesterday (UTC) was read from end to end",
-    USUAL: "today's rows are within 0.3 and 3 times those of the same weekday until the same time",
+    USUAL: "today's rows are within 0.3 and 3 times those of the same weekday until the time of the last poll",
 }
 
 
@@ -81,9 +81,11 @@ def _fresh(store: ActivityStore, now: datetime) -> dg.AssetCheckResult:
 
 def _usual(store: ActivityStore, now: datetime) -> dg.AssetCheckResult:
     today = now.date()
+    # As of its last reading: of a day that nobody has read yet, or not since, nothing is missing.
+    read_at = store.read_at(today)
     # A fresh table is compared with nothing: four weekdays make a habit, two are enough to begin with.
     earlier = [today - timedelta(weeks=number) for number in range(1, 5)]
-    counts = store.rows_until([today, *earlier], now.time())
+    counts = store.rows_until([today, *earlier], read_at.time()) if read_at else {}
     usual = [count for day in earlier if (count := counts.get(day))]
     mean = sum(usual) / len(usual) if len(usual) > 1 else 0.0
     low, high = (mean * share for share in USUAL_RANGE)
@@ -91,7 +93,12 @@ def _usual(store: ActivityStore, now: datetime) -> dg.AssetCheckResult:
         check_name=USUAL,
         passed=not mean or low <= counts.get(today, 0) <= high,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"rows_today": counts.get(today, 0), "usual_until_now": mean, "weekdays_compared": len(usual)},
+        metadata={
+            "rows_today": counts.get(today, 0),
+            "usual_until_then": mean,
+            "weekdays_compared": len(usual),
+            "read_at": read_at.isoformat() if read_at else "not read today",
+        },
     )
 
 

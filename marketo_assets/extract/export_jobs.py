@@ -1,7 +1,7 @@
 """The record of export jobs: which job is for which window, so that a killed run's job is found and not paid twice."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Sequence
+from datetime import UTC, date, datetime
 
 from marketo_assets.extract.windows import Window
 from marketo_assets.marketo.bulk_extract import ExportJob
@@ -28,6 +28,16 @@ class ExportJobs:
             types=_text(type_ids),
         )
         return rows[0]["export_id"] if rows else None
+
+    def begun(self, days: Collection[date], type_ids: Sequence[int]) -> list[tuple[str, Window]]:
+        """Open jobs for these types whose whole window lies in these days, the newest first."""
+        rows = self._warehouse.rows(
+            "select export_id, first_day, last_day from EXPORT_JOBS where state = 'open' and type_ids = %(types)s"
+            " order by created_at desc",
+            types=_text(type_ids),
+        )
+        found = [(row["export_id"], Window(row["first_day"], row["last_day"])) for row in rows]
+        return [(export_id, window) for export_id, window in found if set(window.days) <= set(days)]
 
     def note(self, export_id: str, window: Window, type_ids: Sequence[int]) -> None:
         """A job was created."""

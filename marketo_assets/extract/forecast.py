@@ -69,11 +69,15 @@ def plan(days: Sequence[date], history: History, quotas: Quotas, *, groups: int,
         reason = f"about {rest_calls(days)} calls, no more than a job would cost"
         return Plan(tuple(PlannedWindow(window, "rest", reason) for window in windows(days)))
     fitting = min(len(days), int(quotas.bytes_left / bytes_per_day) if bytes_per_day else len(days))
+    if not fitting and quotas.bytes_left >= BYTES_PER_DAY:
+        # Larger than the whole quota: Marketo asks what is left before a job, not after, and tomorrow is no better.
+        fitting = min(1, len(days))
     by_bulk, others = days[:fitting], days[fitting:]
     reason = f"about {_mb(bytes_per_day * len(by_bulk))} of {_mb(quotas.bytes_left)} left today"
     planned = [PlannedWindow(window, "bulk", reason) for window in windows(by_bulk)]
+    calls_left = quotas.calls_left - CALLS_PER_JOB * len(planned)
     by_rest = others
-    while by_rest and rest_calls(by_rest) > quotas.calls_left:
+    while by_rest and rest_calls(by_rest) > calls_left:
         by_rest = by_rest[:-1]
     reason = (
         f"about {_mb(bytes_per_day * len(others))} more than the {_mb(quotas.bytes_left)} left today;"

@@ -4,15 +4,15 @@ A closed day is read from end to end; the day that is still open is followed fro
 the rows stored until then stay, and the days that were read whole are told before the error is raised.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from marketo_assets.extract.bulk_route import ExportedFile, Exports, windows_exported
-from marketo_assets.extract.csv_file import read_activities
+from marketo_assets.extract.bulk_route import ExportedFile, Exports, windows_begun, windows_exported
+from marketo_assets.extract.csv_file import ActivityFileError, read_activities
 from marketo_assets.extract.export_jobs import ExportJobs
 from marketo_assets.extract.forecast import BYTES_PER_DAY, Plan, PlannedWindow, Quotas, Route, plan
 from marketo_assets.extract.rest_route import DayRows, days_read
@@ -21,9 +21,10 @@ from marketo_assets.extract.tail import read_tail
 from marketo_assets.extract.windows import Window, is_closed, type_groups, windows
 from marketo_assets.marketo.bulk_extract import bytes_exported_today
 from marketo_assets.marketo.client import MarketoClient
-from marketo_assets.marketo.errors import QuotaExhaustedError, next_quota_reset
+from marketo_assets.marketo.errors import MarketoError, QuotaExhaustedError, next_quota_reset
 
 _FIXED: Final = "route in marketo.yaml"
+_BEGUN: Final = "an earlier run began its export job"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Loaded:
     reason: str
     counts: DayCounts
     late: dict[date, int] = field(default_factory=dict)
+    held: dict[date, int] = field(default_factory=dict)
+    """Rows of these days in the table."""
     byte_count: int = 0
     """Of bulk extract's daily quota."""
 
@@ -93,6 +96,14 @@ def _closed(task: LoadTask, days: Sequence[date]) -> Iterator[Loaded]:
 
 
 def _plan(task: LoadTask, days: Sequence[date], bulk_is_over: QuotaExhaustedError | None) -> Plan:
+    begun = [] if task.route == "rest" or bulk_is_over else windows_begun(_exports(task), days)
+    others = [day for day in days if not any(day in window.days for window in begun)]
+    planned = _plan_afresh(task, others, bulk_is_over) if others else Plan(())
+    first = tuple(PlannedWindow(window, "bulk", _BEGUN) for window in begun)
+    return replace(planned, windows=first + planned.windows)
+
+
+def _plan_afresh(task: LoadTask, days: Sequence[date], bulk_is_over: QuotaExhaustedError | None) -> Plan:
     if task.route != "auto":
         return Plan(tuple(PlannedWindow(window, task.route, _FIXED) for window in windows(days)))
     used = BYTES_PER_DAY if bulk_is_over else bytes_exported_today(task.client)
@@ -108,12 +119,9 @@ def _not_today(task: LoadTask, planned: Plan, cause: QuotaExhaustedError | None)
 
 
 def _by_plan(task: LoadTask, planned: Plan) -> Iterator[Loaded]:
-    reasons = {each.window: each.reason for each in planned.windows}
-    exports = Exports(task.client, task.jobs, task.type_ids, task.folder, task.poll_seconds)
     stopped: QuotaExhaustedError | None = None
     try:
-        for file in windows_exported(exports, [each.window for each in planned.windows if each.route == "bulk"]):
-            yield _store_file(task, file, reasons[file.window])
+        yield from _by_bulk(task, {each.window: each.reason for each in planned.windows if each.route == "bulk"})
     except QuotaExhaustedError as error:
         stopped = error  # of bulk extract alone: what was planned by REST is none of its business
     for each in planned.windows:
@@ -123,24 +131,44 @@ def _by_plan(task: LoadTask, planned: Plan) -> Iterator[Loaded]:
         raise stopped
 
 
-def _store_file(task: LoadTask, file: ExportedFile, reason: str) -> Loaded:
+def _by_bulk(task: LoadTask, reasons: Mapping[Window, str]) -> Iterator[Loaded]:
+    """Windows by bulk extract. For a file that cannot be read, though it is what Marketo made, another is made once."""
+    counts = {window: DayCounts() for window in reasons}
+    unread: dict[Window, ActivityFileError] = {}
+    for waiting in (list(reasons), unread):
+        for file in windows_exported(_exports(task), list(waiting)):
+            try:
+                yield _store_file(task, file, reasons[file.window], counts[file.window])
+            except ActivityFileError as error:
+                task.jobs.abandon(file.job.export_id, str(error))
+                file.path.unlink()
+                if file.window in unread:
+                    raise
+                unread[file.window] = error
+
+
+def _exports(task: LoadTask) -> Exports:
+    return Exports(task.client, task.jobs, task.type_ids, task.folder, task.poll_seconds)
+
+
+def _store_file(task: LoadTask, file: ExportedFile, reason: str, counts: DayCounts) -> Loaded:
     """A bulk file's rows; the job is done with when the last of them are stored."""
-    counts = DayCounts()
     with task.exclusive():
         for rows in read_activities(file.path, rows=file.job.record_count):
             with task.store.added(rows) as added:
                 counts.add(added)
         with task.store.transaction():
             late = task.store.record_loads(file.window.days, counts, "bulk", is_complete=True)
+            held = task.store.rows_held(file.window.days)
             task.jobs.loaded(file.job)
     file.path.unlink()
-    return Loaded(file.window.days, "bulk", reason, counts, late, file.job.file_size or 0)
+    return Loaded(file.window.days, "bulk", reason, counts, late, held, file.job.file_size or 0)
 
 
 def _read_window(task: LoadTask, window: Window, reason: str) -> Iterator[Loaded]:
     """Days by REST, and the days after them that may hold late arrivals: the stream is by commit, not by date."""
     counts, read = DayCounts(), set[date]()
-    stopped: QuotaExhaustedError | None = None
+    stopped: MarketoError | None = None
     try:
         for day in read_beyond(task, window):
             with task.exclusive():
@@ -149,14 +177,15 @@ def _read_window(task: LoadTask, window: Window, reason: str) -> Iterator[Loaded
                         counts.add(added)
             day.remove()
             read.add(day.day)
-    except QuotaExhaustedError as error:
+    except MarketoError as error:
         stopped = error
     last = _last_read(task, window)
     done = [day for day in window.days if min(day + task.lookback, last) in read]
     if done:
         with task.store.transaction():
             late = task.store.record_loads(done, counts, "rest", is_complete=True)
-        yield Loaded(done, "rest", reason, counts, late)
+            held = task.store.rows_held(done)
+        yield Loaded(done, "rest", reason, counts, late, held)
     if stopped:
         raise stopped
 
@@ -179,7 +208,8 @@ def _follow(task: LoadTask, days: Sequence[date]) -> Loaded:
     with task.store.transaction():
         others = [day for day in sorted(counts.read) if day not in days]
         late = task.store.record_loads([*others, *days], counts, "rest", is_complete=False)
-    return Loaded(days, "rest", "the day is not over: followed from its watermark", counts, late)
+        held = task.store.rows_held(days)
+    return Loaded(days, "rest", "the day is not over: followed from its watermark", counts, late, held)
 
 
 def _now(task: LoadTask) -> datetime:

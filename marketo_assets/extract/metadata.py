@@ -29,8 +29,8 @@ def day(loaded: Loaded, of: date) -> Metadata:
     """What one day's partition shows."""
     counts = loaded.counts
     return {
-        "dagster/partition_row_count": counts.read[of] - counts.repeated[of],
-        "rows_read": counts.read[of],
+        "dagster/partition_row_count": loaded.held.get(of, 0),
+        "rows_read": counts.rows(of),
         "rows_new": counts.new[of],
         "rows_late": loaded.late.get(of, 0),
         "route": loaded.route,
@@ -62,9 +62,9 @@ def calls(stats: CallStats) -> Metadata:
     }
 
 
-def drift(found: Drift, count: int) -> Metadata:
+def drift(found: Drift, count: int, stats: CallStats) -> Metadata:
     """How the model moved."""
-    return {"dagster/row_count": count, **changes(found)}
+    return {"dagster/row_count": count, **changes(found), **calls(stats)}
 
 
 def changes(found: Drift) -> Mapping[str, Any]:

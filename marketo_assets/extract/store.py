@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 import pyarrow as pa
@@ -28,9 +28,9 @@ class DayCounts:
     read: Counter[date] = field(default_factory=Counter)
     """As Marketo sent them."""
     repeated: Counter[date] = field(default_factory=Counter)
-    """Sent more than once."""
+    """Sent before in this run: neighbouring pages and windows overlap."""
     stored: Counter[date] = field(default_factory=Counter)
-    """Found in the table afterwards."""
+    """Found in the table afterwards, repeated ones aside."""
     new: Counter[date] = field(default_factory=Counter)
     """Not in the table before."""
 
@@ -40,6 +40,10 @@ class DayCounts:
         self.repeated.update(other.repeated)
         self.stored.update(other.stored)
         self.new.update(other.new)
+
+    def rows(self, day: date) -> int:
+        """Activities read, each counted once."""
+        return self.read[day] - self.repeated[day]
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,12 @@ class ActivityStore:
         # Bounds by date: Snowflake then looks at the days concerned only, however large the table has grown.
         bounds = {"first": span["min"], "last": span["max"]}
         with self._warehouse.staged(rows) as staged, self._warehouse.transaction():
-            before = self._warehouse.rows(statement(_PACKAGE, "count_rows", staged=staged), **bounds)
+            before = self._warehouse.rows(statement(_PACKAGE, "count_rows", staged=staged), run=self._run_id, **bounds)
             self._warehouse.execute(statement(_PACKAGE, "delete_rows", staged=staged), **bounds)
             self._warehouse.execute(
                 statement(_PACKAGE, "insert_rows", staged=staged), run=self._run_id, now=self._now()
             )
-            after = self._warehouse.rows(statement(_PACKAGE, "count_rows", staged=staged), **bounds)
+            after = self._warehouse.rows(statement(_PACKAGE, "count_rows", staged=staged), run=self._run_id, **bounds)
             yield _day_counts(before, after)
 
     def record_loads(
@@ -117,7 +121,7 @@ class ActivityStore:
                 run=self._run_id,
                 route=route,
                 complete=is_complete,
-                read=counts.read[day],
+                read=counts.rows(day),
                 new=counts.new[day],
                 late=late[day],
                 now=self._now(),
@@ -131,6 +135,16 @@ class ActivityStore:
             run=self._run_id,
         )
         return {row["day"] for row in rows}
+
+    def rows_held(self, days: Sequence[date]) -> dict[date, int]:
+        """Rows of these days in the table."""
+        rows = self._warehouse.rows(
+            "select to_date(activity_date) as day, count(*) as n from ACTIVITIES"
+            " where activity_date >= %(first)s::timestamp_ntz and activity_date < %(end)s::timestamp_ntz group by 1",
+            first=min(days),
+            end=max(days) + timedelta(days=1),
+        )
+        return {row["day"]: row["n"] for row in rows}
 
     def guids_held_twice(self, first: date, last: date) -> int:
         """Guids of these days that more than one row holds."""
@@ -147,6 +161,12 @@ class ActivityStore:
         rows = self._warehouse.rows(
             "select max(loaded_at) as at from ACTIVITY_LOADS where is_complete and day = %(day)s", day=day
         )
+        at: datetime | None = rows[0]["at"]
+        return at
+
+    def read_at(self, day: date) -> datetime | None:
+        """When a day was last read, to its end or not (UTC, naive)."""
+        rows = self._warehouse.rows("select max(loaded_at) as at from ACTIVITY_LOADS where day = %(day)s", day=day)
         at: datetime | None = rows[0]["at"]
         return at
 
@@ -204,8 +224,10 @@ def _day_counts(before: Sequence[Row], after: Sequence[Row]) -> DayCounts:
     counts = DayCounts()
     for row, stored in zip(before, after, strict=True):
         day: date = row["day"]
-        counts.read[day] += row["rows_read"]
-        counts.repeated[day] += row["rows_read"] - row["guids"]
-        counts.new[day] += row["guids"] - row["rows_there"]
-        counts.stored[day] += stored["rows_there"]
+        # Sums come as decimals, and would be shown as such.
+        read, guids, there, known = (int(row[name]) for name in ("rows_read", "guids", "rows_there", "known"))
+        counts.read[day] += read
+        counts.repeated[day] += read - guids + known
+        counts.new[day] += guids - there
+        counts.stored[day] += int(stored["rows_there"]) - known
     return counts

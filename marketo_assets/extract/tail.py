@@ -31,17 +31,19 @@ def read_tail(
     """
     stream = "activities/" + ",".join(map(str, type_ids))
     mark = store.watermark(stream)
-    token = mark.token if mark else paging_token(client, midnight(first_day) - EDGE)
+    since = mark.read_until if mark else midnight(first_day) - EDGE
+    token = mark.token if mark else paging_token(client, since)
     counts = DayCounts()
     is_fresh = mark is None
     while True:
         try:
-            _to_the_end(client, store, stream, token, type_ids, exclusive, counts)
+            _to_the_end(client, store, stream, Watermark(token, since), type_ids, exclusive, counts)
         except PagingTokenError:
             mark = store.watermark(stream)
             if is_fresh or mark is None:
                 raise
-            token, is_fresh = paging_token(client, mark.read_until - OVERLAP), True
+            since, is_fresh = mark.read_until - OVERLAP, True
+            token = paging_token(client, since)
         else:
             return counts
 
@@ -50,20 +52,21 @@ def _to_the_end(
     client: MarketoClient,
     store: ActivityStore,
     stream: str,
-    token: str,
+    mark: Watermark,
     type_ids: Sequence[int],
     exclusive: Callable[[], AbstractContextManager[None]],
     counts: DayCounts,
 ) -> None:
-    """From the token to the last page, in a few large transactions."""
+    """From the watermark to the last page, in a few large transactions."""
     waiting: list[dict[str, Any]] = []
     asked_at = _now(client)
-    for page in activity_pages(client, token, type_ids):
+    for page in activity_pages(client, mark.token, type_ids):
         waiting += page.activities
         if len(waiting) >= ROWS_AT_ONCE or not page.more:
             with exclusive(), store.added(from_rest(waiting)) as added:
-                # Never past what is stored: a run killed here reads these pages again.
-                store.move_watermark(stream, Watermark(page.next_token, asked_at))
+                # Never past what is stored: a run killed here reads these pages again. The time moves at the end
+                # alone: after days without a poll, a page in the middle is as old as they are.
+                store.move_watermark(stream, Watermark(page.next_token, mark.read_until if page.more else asked_at))
             counts.add(added)
             waiting = []
         asked_at = _now(client)

@@ -54,7 +54,8 @@ def serve(listener: socket.socket, ready: Callable[[], None], *, project: str, e
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
+            # Killed alone it would leave its servers and runs behind. Each child of the sandbox leads its own group.
+            os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _is_loaded(port: int) -> bool:

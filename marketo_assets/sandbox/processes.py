@@ -26,8 +26,14 @@ DATABASE, SCHEMA = "MARKETO_ASSETS", "MARKETO"
 SOURCE_DATABASE, SOURCE_SCHEMA = "PROD", "PUMPS_SENSITIVE"
 BUCKET, PREFIX = "marketing-data-pump", "pump"
 
+MARKETO_STATE = "marketo.sqlite"
+"""The local Marketo's file in the state folder."""
+
 DAYS = 30
 """How many days the activities are spread over where nobody says."""
+
+SHORTEST_POLL_SECONDS = 0.5
+"""Between two looks at an export job; otherwise it is looked at as often as its status refreshes."""
 
 START_SECONDS = 60.0
 FILLED_PER_SECOND = 20_000
@@ -211,9 +217,14 @@ def s3_environment(url: str, bucket: str = BUCKET, prefix: str = PREFIX) -> dict
     }
 
 
-def marketo_environment(url: str, client_id: str, client_secret: str) -> dict[str, str]:
+def marketo_environment(url: str, options: EmulatorOptions) -> dict[str, str]:
     """The variables by which the local Marketo at `url` is reached."""
-    return {"MARKETO_BASE_URL": url, "MARKETO_CLIENT_ID": client_id, "MARKETO_CLIENT_SECRET": client_secret}
+    return {
+        "MARKETO_BASE_URL": url,
+        "MARKETO_CLIENT_ID": options.client_id,
+        "MARKETO_CLIENT_SECRET": options.client_secret,
+        "MARKETO_EXPORT_POLL_SECONDS": f"{max(SHORTEST_POLL_SECONDS, options.export_refresh_seconds):.1f}",
+    }
 
 
 @dataclass(frozen=True)
@@ -269,10 +280,9 @@ class Sandbox:
     @property
     def environment(self) -> dict[str, str]:
         """Every variable by which the project reaches what runs here."""
-        marketo = self._options.marketo
         variables = {
             "MARKETO_ASSETS_ENV": "local",
-            **marketo_environment(self.servers["Marketo"].url, marketo.client_id, marketo.client_secret),
+            **marketo_environment(self.servers["Marketo"].url, self._options.marketo),
         }
         if not self._options.marketo_only:
             variables |= snowflake_environment(self.servers["Snowflake"].port)
@@ -289,7 +299,7 @@ class Sandbox:
         # One by one into self.servers, so that those already running are stopped when the next one cannot start.
         options = self._options
         self.servers["Marketo"] = marketo_server(
-            replace(options.marketo, state=state / "marketo.sqlite"),
+            replace(options.marketo, state=state / MARKETO_STATE),
             logs / "marketo.log",
             leads=options.leads,
             activities=options.activities,

@@ -1,7 +1,8 @@
 """The demo as a newcomer runs it: twice on the same state.
 
 Guards against: a demo that does not add up, processes left after Ctrl-C, contacts sent again although nothing changed
-(all 57 columns, so that a fingerprint that is not the same twice shows).
+(all 57 columns, so that a fingerprint that is not the same twice shows), activities lost, doubled or found only where
+Marketo commits them in time.
 """
 
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 
 PROJECT = Path(__file__).parents[2]
-CONTACTS = 400
+CONTACTS, ACTIVITIES = 400, 3_000
 
 
 def demo(state: Path, *options: str) -> "subprocess.Popen[str]":
@@ -27,6 +28,8 @@ def demo(state: Path, *options: str) -> "subprocess.Popen[str]":
         str(state),
         "--contacts",
         str(CONTACTS),
+        "--activities",
+        str(ACTIVITIES),
         *options,
     ]
     return subprocess.Popen(
@@ -44,6 +47,14 @@ def rows(output: str, name: str) -> int:
     found = re.search(rf"│\s+{re.escape(name)}\s+│\s+([\d,]+) │", output)
     assert found, output
     return int(found[1].replace(",", ""))
+
+
+def check_activities(output: str) -> None:
+    """A week came by bulk, late ones were found, today grew, and nothing is missing or too much."""
+    assert re.search(r"by bulk\s+│\s+7 days", output), output
+    assert re.search(r"committed after it was loaded\s+│\s+[5-9] ", output), output
+    assert rows(output, "new ones at the second") > 0
+    assert rows(output, "in the warehouse") == rows(output, "committed by Marketo, up to the watermark") > 0
 
 
 def test_the_demo_adds_up_stops_at_ctrl_c_and_sends_nothing_twice(tmp_path: Path) -> None:
@@ -69,9 +80,13 @@ def test_the_demo_adds_up_stops_at_ctrl_c_and_sends_nothing_twice(tmp_path: Path
     assert rows(output, "created") + rows(output, "updated") + rows(output, "rejected") == exported
     assert rows(output, "duplicates resolved (several leads, one e-mail)") > 0
 
+    assert rows(output, "leads looked up") > 0
+    check_activities(output)
+
     second = demo(tmp_path, "--exit")
     output, _ = second.communicate(timeout=240)
     assert second.returncode == 0, output
     assert rows(output, "exported to S3") == 0
     assert rows(output, "unchanged since Marketo answered") == exported
     assert "Nothing has changed" in output
+    check_activities(output)

@@ -1,6 +1,7 @@
 """The extract over the shared Snowflake and an emulator of its own, driven through Dagster under a virtual clock."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from marketo_assets.build import build_defs
 from marketo_assets.extract.schedules import RANGE_END_TAG, RANGE_START_TAG
 from marketo_assets.marketo.clock import VirtualClock
-from marketo_assets.sandbox.marketo import Emulator
+from marketo_assets.sandbox.marketo import Emulator, EmulatorOptions
 from marketo_assets.sandbox.marketo.faults import Fault, FaultPlan
 from marketo_assets.settings import Settings
 from marketo_assets.warehouse.session import Row, Warehouse
@@ -136,6 +137,19 @@ def days(first: str, last: str) -> Sequence[str]:
     """Partition keys."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     return [(start + timedelta(days=number)).isoformat() for number in range((end - start).days + 1)]
+
+
+@pytest.fixture
+def marketo_options() -> EmulatorOptions:
+    """For a test to override by parametrizing it."""
+    return EmulatorOptions()
+
+
+@pytest.fixture
+def marketo(marketo_clock: VirtualClock, marketo_options: EmulatorOptions) -> Iterator[Emulator]:
+    """As everywhere, but with the options of the test."""
+    with closing(Emulator(marketo_options, marketo_clock)) as emulator:
+        yield emulator
 
 
 @pytest.fixture

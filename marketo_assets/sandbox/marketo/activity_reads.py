@@ -4,16 +4,14 @@ A page of activities looks at the next 300 activities of all types and all leads
 empty pages with `moreResult` true are therefore normal; an empty one has no `result`.
 """
 
-import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from itertools import repeat
 from typing import Any
 
 from marketo_assets.sandbox.marketo.activities import DELETE_LEAD, expand
 from marketo_assets.sandbox.marketo.activity_store import StoredActivity
 from marketo_assets.sandbox.marketo.activity_tokens import asked_position, position_token, since_token
-from marketo_assets.sandbox.marketo.instance import Instance, asked_numbers, page_size
+from marketo_assets.sandbox.marketo.instance import Instance, asked_numbers, page_size, read_time
 from marketo_assets.sandbox.marketo.lists import FIRST_LIST_ID
 from marketo_assets.sandbox.marketo.wire import Answer, ApiError, Call
 
@@ -23,7 +21,6 @@ MAX_TYPES = 10
 MAX_LEADS = 30
 MAX_LIST_MEMBERS = 10_000
 """A static list with so many leads cannot be asked for."""
-_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 
 IsAsked = Callable[[StoredActivity], bool]
 
@@ -38,14 +35,10 @@ class ActivityReads:
     def paging_token(self, call: Call) -> Answer:
         """GET activities/pagingtoken.json: `sinceDatetime` with offset, Z or neither (UTC), or a date; 704 if bad."""
         text = call.required("sinceDatetime")
-        try:
-            since = datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
-        except ValueError:  # the 30th of February
-            since = None
+        since = read_time(text)
         if since is None:
             raise ApiError("704", f"Invalid date format '{text}'")
-        aware = since if since.tzinfo else since.replace(tzinfo=UTC)
-        return Answer(next_page_token=since_token(self._instance, int(aware.timestamp())))
+        return Answer(next_page_token=since_token(self._instance, since))
 
     def types(self, _call: Call) -> Answer:
         """GET activities/types.json."""

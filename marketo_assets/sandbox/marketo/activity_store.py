@@ -4,9 +4,12 @@ An activity has two times: when it happened (`at`) and when it was committed, wh
 No rule of Marketo's belongs here; what an event stands for is in activities.py.
 """
 
+import sqlite3
 from collections.abc import Container, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import orjson
 
@@ -139,6 +142,20 @@ class ActivityStore(StateFile):
             yield activity_id, size, lead_id, at, type_id, detail, last_commit - at
             activity_id += size
         self.next_activity_id, self._last_commit = activity_id, last_commit
+
+
+def count_committed(state: Path, types: Iterable[int], since: int, before: int) -> int:
+    """Activities of these types that happened since a time (epoch s), with ids below `before`: by the file alone.
+
+    For a look from another process while an emulator has the file in use.
+    """
+    with closing(sqlite3.connect(f"file:{quote(str(state))}?mode=ro", uri=True)) as database:
+        found = database.execute(
+            "SELECT coalesce(sum(min(size, ?1 - id)), 0) FROM activity"
+            " WHERE id < ?1 AND at >= ?2 AND type IN (SELECT value FROM json_each(?3))",
+            (before, since, orjson.dumps(list(types)).decode()),
+        ).fetchone()
+    return int(found[0])
 
 
 def _event(row: tuple[int, int, int, int, int, bytes, int]) -> StoredActivity:

@@ -27,6 +27,14 @@ def position_token(instance: Instance, position: int) -> str:
     return _make(instance, _POSITION, position)
 
 
+def position_in(token: str) -> int:
+    """The position that a page's token says; ApiError (1003) for any other token."""
+    kind, value, _ = unseal(_STREAM, token).split()
+    if kind != _POSITION:
+        raise ApiError(*BAD_TOKEN)
+    return int(value)
+
+
 def asked_position(instance: Instance, call: Call) -> int:
     """Where the token of a call points to: 1002 without one, 1003 for a bad or an aged one."""
     kind, value, made = unseal(_STREAM, call.required(TOKEN_PARAMETER)).split()

@@ -52,6 +52,10 @@ class ActivityTypes:
     def __contains__(self, type_id: object) -> bool:
         return type_id in self._types
 
+    def get(self, type_id: int) -> ActivityType | None:
+        """The type with this id."""
+        return self._types.get(type_id)
+
     def put(self, activity_type: ActivityType) -> None:
         """Add a type, or change the one with its id."""
         self._types[activity_type.id] = activity_type

@@ -6,6 +6,7 @@ No endpoint belongs here; each theme's module takes an Instance.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import orjson
 
@@ -17,6 +18,7 @@ from marketo_assets.sandbox.marketo.store import Store, StoredLead
 from marketo_assets.sandbox.marketo.wire import ApiError, Call, stamp
 
 _ID = re.compile(r"\d{1,15}", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +123,14 @@ def lead_id(value: object) -> int:
     if isinstance(value, str) and _ID.fullmatch(value):
         return int(value)
     raise ApiError("1001", f"Invalid value '{value}'. Required of type 'Integer'")
+
+
+def read_time(text: object) -> int | None:
+    """Epoch seconds of a date, or of a time with offset, Z or neither (UTC); None for anything else."""
+    if not isinstance(text, str) or not _TIME.fullmatch(text):
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:  # the 30th of February
+        return None
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from marketo_assets.sandbox.marketo.activity_reads import ActivityReads
+from marketo_assets.sandbox.marketo.activity_writes import ActivityWrites
 from marketo_assets.sandbox.marketo.exports import EXPORT_KINDS, LISTED_KINDS, Exports
 from marketo_assets.sandbox.marketo.instance import Instance
 from marketo_assets.sandbox.marketo.lead_reads import LeadReads
@@ -62,6 +63,7 @@ def build_routes(instance: Instance, usage: Usage, exports: Exports) -> list[Rou
         Route("GET", "/activities.json", activities.activities),
         Route("GET", "/activities/types.json", activities.types),
         Route("GET", "/activities/deletedleads.json", activities.deleted_leads),
+        Route("POST", "/activities/external.json", ActivityWrites(instance).add),
         Route("GET", "/stats/usage.json", usage.usage),
         Route("GET", "/stats/usage/last7days.json", usage.usage_last_7_days),
         Route("GET", "/stats/errors.json", usage.errors),

@@ -1,0 +1,88 @@
+"""Loads that are killed.
+
+Guards against: an export job paid for twice because its run was killed, rows of a killed run doubled by the next one,
+counted as late or never marked, a job that is used although much came since, and files that stay on the disk.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from marketo_assets.marketo.bulk_extract import exports
+from marketo_assets.sandbox.marketo import Emulator, EmulatorOptions
+from marketo_assets_tests.extract.conftest import ExtractWorld, days
+
+
+@pytest.fixture
+def lasting(world: ExtractWorld, tmp_path: Path) -> Iterator[Path]:
+    """The state file of a Marketo that outlives processes; it takes the place of the one in `world`."""
+    state = tmp_path / "marketo.db"
+    with closing(Emulator(EmulatorOptions(state=state), world.clock)) as emulator:
+        world.marketo = replace(world.marketo, emulator=emulator, state_dir=state.with_suffix(".api"))
+        world.configure()
+        yield state
+
+
+def kill(world: ExtractWorld, state: Path, first: str, last: str, kill_at: str) -> None:
+    """A load by another process, which shares Marketo, warehouse and disk, until it is killed."""
+    module = "marketo_assets_tests.extract.killed_load"
+    killed = subprocess.run(  # noqa: PLW1510 - it must fail
+        [sys.executable, "-m", module, first, last, str(state), kill_at, str(world.clock.now())],
+        env={**os.environ, **world.env},
+        capture_output=True,
+        text=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+
+def marketo_jobs(world: ExtractWorld) -> Sequence[str]:
+    with world.marketo.client() as client:
+        return [job.export_id for job in exports(client, "activities")]
+
+
+@pytest.mark.parametrize("kill_at", ["noted", "fetched", "stored"])
+def test_a_killed_run_finds_its_job_again(world: ExtractWorld, lasting: Path, kill_at: str) -> None:
+    world.configure(("route: auto", "route: bulk"))
+    guids = [world.activity(f"2026-02-{day:02}T10:00:00") for day in (1, 15, 28)]
+    kill(world, lasting, "2026-02-01", "2026-02-28", kill_at)
+    (job,) = marketo_jobs(world)
+    world.clock.advance(3_600)
+    # More days than the killed run had: its window is another one than these would make.
+    result = world.load("2026-01-20", "2026-02-28")
+    assert result.success, world.failure(result)
+    assert world.guids() == sorted(guids)
+    assert world.materialized() == set(days("2026-01-20", "2026-02-28"))
+    loaded = world.rows("select export_id, first_day, state from EXPORT_JOBS order by first_day")
+    assert [(row["first_day"], row["state"]) for row in loaded] == [
+        (date(2026, 1, 20), "loaded"),
+        (date(2026, 2, 1), "loaded"),
+    ]
+    assert loaded[1]["export_id"] == job
+    assert len(marketo_jobs(world)) == 2
+    told = world.metadata(result)["2026-02-15"]
+    assert (told["dagster/partition_row_count"], told["rows_late"]) == (1, 0)
+    assert told["route_reason"] == "an earlier run began its export job"
+    assert list(world.marketo.folder.glob("*.csv")) == []
+
+
+def test_a_job_left_for_more_than_a_day_is_made_anew_for_what_came_since(world: ExtractWorld, lasting: Path) -> None:
+    world.configure(("route: auto", "route: bulk"))
+    guids = [world.activity("2026-02-01T10:00:00")]
+    kill(world, lasting, "2026-02-01", "2026-02-28", "fetched")
+    guids.append(world.activity("2026-02-01T11:00:00"))
+    world.clock.advance(25 * 3_600)
+    assert world.load("2026-02-01", "2026-02-28").success
+    assert world.guids() == guids
+    assert [row["state"] for row in world.rows("select state from EXPORT_JOBS order by created_at")] == [
+        "abandoned",
+        "loaded",
+    ]
+    assert list(world.marketo.folder.glob("*.csv")) == []
