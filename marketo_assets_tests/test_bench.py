@@ -13,7 +13,7 @@ PROJECT = Path(__file__).parent.parent
 # Two halves, about as long as each other, so that two workers share them. Most of their time is starting processes.
 @pytest.mark.parametrize(
     "names",
-    [("rate", "cpu", "calls", "emulator", "extract-rest", "extract-idle"), ("memory", "latency", "extract")],
+    [("rate", "cpu", "calls", "emulator", "extract", "extract-rest", "extract-idle"), ("memory", "latency")],
     ids="+".join,
 )
 def test_each_benchmark_runs_and_writes_its_table(names: tuple[str, ...], tmp_path: Path) -> None:

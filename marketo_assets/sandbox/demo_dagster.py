@@ -104,11 +104,14 @@ class DagsterApi:
         body = {"query": text, "variables": variables}
         return requests.post(f"{self.server.url}/graphql", json=body, timeout=60).json()["data"]
 
-    def launch(self, *assets: Sequence[str], partition: str | None = None) -> str:
+    def launch(
+        self, *assets: Sequence[str], partition: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> str:
         """Materialize these assets, by their paths, in one run; its id."""
-        tags = [] if partition is None else [{"key": "dagster/partition", "value": partition}]
+        given = {**(tags or {}), **({} if partition is None else {"dagster/partition": partition})}
+        metadata = {"tags": [{"key": key, "value": value} for key, value in given.items()]}
         selector = {**_ASSET_JOB, "assetSelection": _keys(assets), "assetCheckSelection": None}
-        params = {"selector": selector, "executionMetadata": {"tags": tags}, "runConfigData": {}, "mode": "default"}
+        params = {"selector": selector, "executionMetadata": metadata, "runConfigData": {}, "mode": "default"}
         answer = self.query(_LAUNCH_RUN, it=params)["launchPipelineExecution"]
         if "run" not in answer:
             raise DemoError(f"Dagster did not launch a run: {answer.get('message', answer['__typename'])}")

@@ -1,8 +1,8 @@
 """A load of days in a process of its own that is killed at the moment asked for.
 
 `python -m marketo_assets_tests.extract.killed_load FIRST LAST STATE KILL_AT NOW` with the environment of a code
-location; KILL_AT is "noted" (the job is in Marketo and in the warehouse, and not yet enqueued), "fetched" (its file is
-on the disk) or "stored" (the rows are in the table, the job is not done with).
+location; KILL_AT is "noted" (the job is in Marketo and in the warehouse, and not yet enqueued) or "stored" (the file is
+on the disk, its rows are in the table, the job is not done with).
 """
 
 import os
@@ -39,12 +39,7 @@ class LastJobs(ExportJobs):
 
 
 class LastStore(ActivityStore):
-    """Its process does not outlive the moment before, or after, the first rows."""
-
-    kill_at = ""
-
-    def added(self, *arguments: Any, **named: Any) -> Any:
-        return die() if self.kill_at == "fetched" else super().added(*arguments, **named)
+    """Its process does not outlive the rows of its first days."""
 
     def record_loads(self, *_: Any, **__: Any) -> NoReturn:
         die()
@@ -57,7 +52,6 @@ def main(first: date, last: date, state: Path, kill_at: str, now: float) -> None
         warehouse: Any = resources.warehouse
         with warehouse.session() as session:
             store = LastStore(session, "killed", clock)
-            store.kill_at = kill_at
             store.create_tables()
             config = Settings.from_env().config.extract
             assert config

@@ -170,6 +170,18 @@ def test_a_job_that_does_not_end_is_kept_found_again_and_given_up_after_a_day(wo
     assert world.emulator._instance.store.busy_export_count(world.clock.now()) == 0, "it gave its place back"
 
 
+def test_a_file_that_waited_for_more_than_a_day_is_made_anew_for_what_came_since(world: ExtractWorld) -> None:
+    guids = [world.activity(f"{DAY}T10:00:00")]
+    world.misbehave(Fault(FILE, "error", code="610", every=1))
+    assert "610" in world.failure(world.load(DAY))
+    assert jobs(world) == ["open"]
+    guids.append(world.activity(f"{DAY}T11:00:00"))
+    world.misbehave()
+    world.clock.advance(KEPT_SECONDS + 60)
+    assert world.load(DAY).success
+    assert (world.guids(), jobs(world), leftovers(world)) == (guids, ["abandoned", "loaded"], [])
+
+
 def test_one_bad_job_of_several_does_not_hold_up_the_others(world: ExtractWorld) -> None:
     guids = [world.activity(f"{day}T10:00:00") for day in ("2026-01-01", "2026-02-01")]
     world.misbehave(Fault(ENQUEUE, "job_never_ends", first=1))
