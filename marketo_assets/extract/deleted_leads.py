@@ -47,7 +47,7 @@ def read_deleted_leads(
     since = mark.read_until - OVERLAP if mark else midnight(start)
     found = Deletes()
     remembered = asked_at - RETENTION
-    if since < remembered:
+    if mark and since < remembered:
         found.gap = (since, remembered)
     token = mark.token if mark else paging_token(client, max(since, remembered))
     try:

@@ -22,6 +22,7 @@ from marketo_assets.extract.windows import Window, is_closed, type_groups, windo
 from marketo_assets.marketo.bulk_extract import bytes_exported_today
 from marketo_assets.marketo.client import MarketoClient
 from marketo_assets.marketo.errors import MarketoError, QuotaExhaustedError, next_quota_reset
+from marketo_assets.marketo.limits import process_lock
 
 _FIXED: Final = "route in marketo.yaml"
 _BEGUN: Final = "an earlier run began its export job"
@@ -203,8 +204,10 @@ def _last_read(task: LoadTask, window: Window) -> date:
 def _follow(task: LoadTask, days: Sequence[date]) -> Loaded:
     """The open day, from the watermark of its stream on."""
     counts = DayCounts()
-    for group in type_groups(task.type_ids):
-        counts.add(read_tail(task.client, task.store, group, days[0], task.exclusive))
+    # A second poll waits, and goes on from the first one's watermark: both would read the same pages.
+    with process_lock(task.folder, "tail", task.client.clock):
+        for group in type_groups(task.type_ids):
+            counts.add(read_tail(task.client, task.store, group, days[0], task.exclusive))
     with task.store.transaction():
         others = [day for day in sorted(counts.read) if day not in days]
         late = task.store.record_loads([*others, *days], counts, "rest", is_complete=False)

@@ -4,6 +4,7 @@ Rows are added, never taken away: Marketo prunes old activities, the warehouse k
 it, so that a merged lead's activities follow its winner and a second load of a day ends in the same state.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -73,7 +74,16 @@ class ActivityStore:
 
     def create_tables(self) -> None:
         """Create what is missing; never changes a table that is there."""
-        self._warehouse.create(statement(_PACKAGE, "tables"))
+        statements = statement(_PACKAGE, "tables")
+        there = {
+            row["name"].upper()
+            for row in self._warehouse.rows(
+                "select table_name as name from information_schema.tables where table_schema = current_schema()"
+            )
+        }
+        # A poll every five minutes finds them all there: one question then, and not eight statements.
+        if not set(re.findall(r"create table if not exists (\w+)", statements)) <= there:
+            self._warehouse.create(statements)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

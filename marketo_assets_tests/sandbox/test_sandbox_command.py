@@ -21,7 +21,13 @@ from marketo_assets.sandbox.contacts import count_contacts, open_warehouse
 
 COMMAND = [sys.executable, "-c", "from marketo_assets.sandbox.command import sandbox; sandbox()"]
 SHOW = f"set -a; . ./sandbox.env; exec {sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
-MARKETO = {"MARKETO_BASE_URL", "MARKETO_CLIENT_ID", "MARKETO_CLIENT_SECRET", "MARKETO_ASSETS_ENV"}
+MARKETO = {
+    "MARKETO_BASE_URL",
+    "MARKETO_CLIENT_ID",
+    "MARKETO_CLIENT_SECRET",
+    "MARKETO_EXPORT_POLL_SECONDS",
+    "MARKETO_ASSETS_ENV",
+}
 
 
 @contextmanager
