@@ -120,10 +120,10 @@ def gap_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
 
 
 def gap_result(found: Deletes) -> dg.AssetCheckResult:
-    """Marketo keeps deletes for 14 days."""
+    """Marketo keeps deletes for 14 days. What it had forgotten before the first reading is told, and no fault."""
     gap = {"from": found.gap[0].isoformat(), "to": found.gap[1].isoformat()} if found.gap else {}
     return dg.AssetCheckResult(
-        check_name=NO_GAP, passed=not found.gap, severity=dg.AssetCheckSeverity.WARN, metadata=gap
+        check_name=NO_GAP, passed=found.is_first or not found.gap, severity=dg.AssetCheckSeverity.WARN, metadata=gap
     )
 
 

@@ -33,6 +33,8 @@ class Deletes:
     new: int = 0
     gap: tuple[datetime, datetime] | None = None
     """Deletes of this time may be missing: Marketo had forgotten them before they were asked for."""
+    is_first: bool = False
+    """The first reading: what Marketo had forgotten by then, nobody could have read."""
 
 
 def read_deleted_leads(
@@ -45,9 +47,9 @@ def read_deleted_leads(
     asked_at = datetime.fromtimestamp(client.clock.now(), UTC)
     mark = store.watermark(STREAM)
     since = mark.read_until - OVERLAP if mark else midnight(start)
-    found = Deletes()
+    found = Deletes(is_first=mark is None)
     remembered = asked_at - RETENTION
-    if mark and since < remembered:
+    if since < remembered:
         found.gap = (since, remembered)
     token = mark.token if mark else paging_token(client, max(since, remembered))
     try:
