@@ -89,14 +89,15 @@ def test_tokens_run_out_unnoticed(new_user: NewUser, new_emulator: NewEmulator, 
 def test_ten_threads_through_every_fault_lose_and_double_no_row(new_user: NewUser, new_emulator: NewEmulator) -> None:
     leads = "POST /rest/v1/leads.json"
     emulator = new_emulator(
+        # Rare enough that no batch meets seven of a kind in a row, where the client rightly gives up.
         faults=[
-            Fault(leads, "reset_after_write", every=7),
-            Fault(leads, "reset_before_write", every=11),
-            Fault(leads, "truncated_json", every=13),
+            Fault(leads, "reset_after_write", every=17),
+            Fault(leads, "reset_before_write", every=19),
+            Fault(leads, "truncated_json", every=31),
             Fault(leads, "expired_token", first=1),
             Fault(leads, "error", code="604", every=5),
-            Fault(leads, "http_502", every=19, after_write=True),
-            Fault("* /rest/*", "error", code="615", every=23),
+            Fault(leads, "http_502", every=29, after_write=True),
+            Fault("* /rest/*", "error", code="615", every=31),
         ]
     )
     client = new_user(emulator)
