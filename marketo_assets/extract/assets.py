@@ -19,9 +19,11 @@ from marketo_assets.extract.store import ActivityStore
 from marketo_assets.extract.views import activity_views, leads_view
 from marketo_assets.marketo.activities import activity_types
 from marketo_assets.marketo.client import MarketoClient
+from marketo_assets.marketo.clock import utc_now
 from marketo_assets.marketo.errors import QuotaExhaustedError, RequestError
 from marketo_assets.marketo.leads import LeadField, describe_leads
 from marketo_assets.resources import MarketoResource, WarehouseResource
+from marketo_assets.resume import remember_to_resume
 from marketo_assets.warehouse.session import Warehouse
 
 GROUP = "marketo"
@@ -32,8 +34,6 @@ LEAD_FIELDS = dg.AssetKey(["marketo", "lead_fields"])
 DELETED_LEADS = dg.AssetKey(["marketo", "deleted_leads"])
 BY_BOTH_ROUTES = dg.AssetKey(["marketo", "activities_by_both_routes"])
 
-RESUME_AFTER_TAG = "marketo_assets/resume_after"
-STOPPED_TAG = "marketo_assets/stopped_by_quota"
 DAYS_LEFT_TAG = "marketo_assets/days_left"
 
 
@@ -138,21 +138,14 @@ def _activities_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
             try:
                 chosen = _chosen(config, client, Catalog(session, context.run.run_id, marketo.clock))
                 task = _load_task(context, config, marketo, client, session, store, chosen)
-                try:
-                    _load(context, task, days, loaded)
-                except RequestError:
-                    # Perhaps Marketo no longer has one of the types; the others are read all the same.
-                    chosen, before = _chosen_now(config, client), chosen
-                    if chosen.ids == before.ids:
-                        raise
-                    _load(context, replace(task, type_ids=chosen.ids), days, loaded)
+                chosen = _load_what_exists(context, config, task, chosen, days, loaded)
             except BaseException as error:
                 # Also when the run is cancelled: a failed run marks no partition, and these days are in the warehouse.
                 _mark_done(context, loaded)
                 if isinstance(error, QuotaExhaustedError):
-                    _remember_to_resume(context, ACTIVITIES, _left(days, loaded), error)
+                    _remember_days_left(context, ACTIVITIES, _left(days, loaded), error)
                 raise
-            results = checks.activity_results(store, loaded, chosen, checks.utc(marketo.clock.now()))
+            results = checks.activity_results(store, loaded, chosen, utc_now(marketo.clock))
         for each in loaded:
             for day in each.days:
                 context.add_asset_metadata(metadata.day(each, day), partition_key=day.isoformat())
@@ -203,6 +196,26 @@ def _load_task(
     )
 
 
+def _load_what_exists(
+    context: dg.AssetExecutionContext,
+    config: ActivitiesConfig,
+    task: LoadTask,
+    chosen: Chosen,
+    days: Sequence[date],
+    loaded: list[Loaded],
+) -> Chosen:
+    """Load the chosen types; where Marketo no longer has one of them, the others. Returns those that were read."""
+    try:
+        _load(context, task, days, loaded)
+    except RequestError:
+        now = _chosen_now(config, task.client)
+        if now.ids == chosen.ids:
+            raise
+        _load(context, replace(task, type_ids=now.ids), days, loaded)
+        return now
+    return chosen
+
+
 def _load(context: dg.AssetExecutionContext, task: LoadTask, days: Sequence[date], loaded: list[Loaded]) -> None:
     """Load what is not loaded yet; what is, is in `loaded` whatever happens."""
     for each in load_days(task, _left(days, loaded)):
@@ -223,18 +236,11 @@ def _mark_done(context: dg.AssetExecutionContext, loaded: Sequence[Loaded]) -> N
             )
 
 
-def _remember_to_resume(
+def _remember_days_left(
     context: dg.AssetExecutionContext, asset: dg.AssetKey, left: Sequence[date], error: QuotaExhaustedError
 ) -> None:
     """Tell the sensor which days are left of which asset and when there is a new quota."""
-    context.instance.add_run_tags(
-        context.run.run_id,
-        {
-            STOPPED_TAG: asset.to_user_string(),
-            RESUME_AFTER_TAG: error.resume_at.isoformat(),
-            DAYS_LEFT_TAG: f"{left[0]}...{left[-1]}",
-        },
-    )
+    remember_to_resume(context, asset.to_user_string(), error, {DAYS_LEFT_TAG: f"{left[0]}...{left[-1]}"})
 
 
 def _activity_leads_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
@@ -260,7 +266,7 @@ def _activity_leads_asset(config: ActivitiesConfig) -> dg.AssetsDefinition:
             try:
                 counts = look_up(client, table, days, names, config.lead_max_age, calls=marketo.concurrent_calls)
             except QuotaExhaustedError as error:
-                _remember_to_resume(context, ACTIVITY_LEADS, days, error)
+                _remember_days_left(context, ACTIVITY_LEADS, days, error)
                 raise
             session.execute(leads_view(fields))
         return dg.MaterializeResult(metadata=metadata.leads(counts, names, unknown, client.stats))

@@ -5,7 +5,6 @@ Get Activity Types and Describe Lead are the only source; nothing of them is wri
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from marketo_assets.config import ActivitiesConfig, compared
 from marketo_assets.marketo.activities import ActivityAttribute, ActivityType
-from marketo_assets.marketo.clock import Clock
+from marketo_assets.marketo.clock import Clock, utc_now
 from marketo_assets.marketo.leads import LeadField
 from marketo_assets.warehouse.session import Warehouse
 
@@ -128,7 +127,7 @@ class Catalog:
                 f"insert into {table} ({', '.join(rows)}, run_id, seen_at)"
                 f" select {', '.join(rows)}, %(run)s, %(seen_at)s::timestamp_ntz from {staged}",
                 run=self._run_id,
-                seen_at=datetime.fromtimestamp(self._clock.now(), UTC).replace(tzinfo=None),
+                seen_at=utc_now(self._clock).replace(tzinfo=None),
             )
 
 

@@ -1,7 +1,7 @@
 """What must hold of the extract, as asset checks."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -137,8 +137,3 @@ def agreement_result(day: date, only: dict[str, int], both: int) -> dg.AssetChec
     return dg.AssetCheckResult(
         check_name=AGREE, passed=not any(only.values()), metadata={"day": day.isoformat(), "both": both, **only}
     )
-
-
-def utc(seconds: float) -> datetime:
-    """An aware time from seconds since the epoch."""
-    return datetime.fromtimestamp(seconds, UTC)

@@ -6,7 +6,7 @@ from datetime import date
 
 import pyarrow as pa
 
-from marketo_assets.extract.bulk_route import Exports, windows_exported
+from marketo_assets.extract.bulk_route import windows_exported
 from marketo_assets.extract.csv_file import read_activities
 from marketo_assets.extract.load import LoadTask, read_beyond
 from marketo_assets.extract.windows import Window
@@ -27,9 +27,8 @@ def compare_routes(task: LoadTask, day: date) -> Agreement:
     Raises what the client raises.
     """
     window = Window(day, day)
-    exports = Exports(task.client, task.jobs, task.type_ids, task.folder, task.poll_seconds)
     by_bulk: set[str] = set()
-    for file in windows_exported(exports, [window]):
+    for file in windows_exported(task.exports, [window]):
         by_bulk |= _guids(read_activities(file.path, rows=file.job.record_count), day)
         task.jobs.abandon(file.job.export_id, "compared with REST")
         file.path.unlink()

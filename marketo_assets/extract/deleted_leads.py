@@ -1,8 +1,8 @@
 """Leads deleted in Marketo, from Get Deleted Leads: bulk extract leaves them out. One row per lead."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from marketo_assets.extract.store import ActivityStore, Watermark
 from marketo_assets.extract.windows import midnight
 from marketo_assets.marketo.activities import deleted_lead_pages, paging_token
 from marketo_assets.marketo.client import MarketoClient
+from marketo_assets.marketo.clock import utc_now
 from marketo_assets.marketo.errors import PagingTokenError
 from marketo_assets.warehouse.session import Warehouse
 
@@ -44,37 +45,51 @@ def read_deleted_leads(
 
     A paging token that Marketo refuses is replaced once. Raises what the client raises.
     """
-    asked_at = datetime.fromtimestamp(client.clock.now(), UTC)
+    asked_at = utc_now(client.clock)
     mark = store.watermark(STREAM)
     since = mark.read_until - OVERLAP if mark else midnight(start)
     found = Deletes(is_first=mark is None)
     remembered = asked_at - RETENTION
     if since < remembered:
         found.gap = (since, remembered)
-    token = mark.token if mark else paging_token(client, max(since, remembered))
+    start_at = max(since, remembered)
     try:
-        _store_all(client, warehouse, store, run_id, token, found)
+        _store_all(client, warehouse, store, run_id, mark or Watermark(paging_token(client, start_at), start_at), found)
     except PagingTokenError:
         if mark is None:
             raise
-        _store_all(client, warehouse, store, run_id, paging_token(client, max(since, remembered)), found)
+        fresh = Watermark(paging_token(client, start_at), start_at)
+        _store_all(client, warehouse, store, run_id, fresh, found)
     return found
 
 
 def _store_all(
-    client: MarketoClient, warehouse: Warehouse, store: ActivityStore, run_id: str, token: str, found: Deletes
+    client: MarketoClient, warehouse: Warehouse, store: ActivityStore, run_id: str, mark: Watermark, found: Deletes
 ) -> None:
-    asked_at = datetime.fromtimestamp(client.clock.now(), UTC)
-    for page in deleted_lead_pages(client, token):
+    asked_at = utc_now(client.clock)
+    for page in deleted_lead_pages(client, mark.token):
+        # The time moves at the end alone: after days without a reading, a page in the middle is as old as they are.
+        read_until = mark.read_until if page.more else asked_at
         # The oldest first: a lead that is told of twice keeps its first time.
         rows = {int(activity["leadId"]): _row(activity) for activity in reversed(page.activities)}
         found.read += len(page.activities)
-        found.new += _store(warehouse, store, run_id, list(rows.values()), Watermark(page.next_token, asked_at))
-        asked_at = datetime.fromtimestamp(client.clock.now(), UTC)
+        loaded_at = utc_now(client.clock).replace(tzinfo=None)
+        found.new += _store(
+            warehouse,
+            store,
+            {"run": run_id, "now": loaded_at},
+            list(rows.values()),
+            Watermark(page.next_token, read_until),
+        )
+        asked_at = utc_now(client.clock)
 
 
 def _store(
-    warehouse: Warehouse, store: ActivityStore, run_id: str, rows: Sequence[dict[str, Any]], mark: Watermark
+    warehouse: Warehouse,
+    store: ActivityStore,
+    names: Mapping[str, Any],
+    rows: Sequence[dict[str, Any]],
+    mark: Watermark,
 ) -> int:
     if not rows:
         with store.transaction():
@@ -85,8 +100,7 @@ def _store(
             "insert into DELETED_LEADS (lead_id, marketo_guid, deleted_at, run_id, loaded_at)"
             " select s.lead_id, s.marketo_guid, s.deleted_at, %(run)s, %(now)s::timestamp_ntz"
             f" from {staged} s left join DELETED_LEADS d on d.lead_id = s.lead_id where d.lead_id is null",
-            run=run_id,
-            now=mark.read_until.replace(tzinfo=None),
+            **names,
         )
         store.move_watermark(STREAM, mark)
     return new

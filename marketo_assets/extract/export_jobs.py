@@ -1,11 +1,11 @@
 """The record of export jobs: which job is for which window, so that a killed run's job is found and not paid twice."""
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 from marketo_assets.extract.windows import Window
 from marketo_assets.marketo.bulk_extract import ExportJob
-from marketo_assets.marketo.clock import Clock
+from marketo_assets.marketo.clock import Clock, utc_now
 from marketo_assets.warehouse.session import Warehouse
 
 
@@ -73,7 +73,7 @@ class ExportJobs:
         )
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.now(), UTC).replace(tzinfo=None)
+        return utc_now(self._clock).replace(tzinfo=None)
 
 
 def _text(type_ids: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ the rows stored until then stay, and the days that were read whole are told befo
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,6 +21,7 @@ from marketo_assets.extract.tail import read_tail
 from marketo_assets.extract.windows import Window, is_closed, type_groups, windows
 from marketo_assets.marketo.bulk_extract import bytes_exported_today
 from marketo_assets.marketo.client import MarketoClient
+from marketo_assets.marketo.clock import utc_now
 from marketo_assets.marketo.errors import MarketoError, QuotaExhaustedError, next_quota_reset
 from marketo_assets.marketo.limits import process_lock
 
@@ -45,6 +46,11 @@ class LoadTask:
     poll_seconds: float
     calls: int
 
+    @property
+    def exports(self) -> Exports:
+        """What the bulk route needs of it."""
+        return Exports(self.client, self.jobs, self.type_ids, self.folder, self.poll_seconds)
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -66,7 +72,7 @@ def load_days(task: LoadTask, days: Sequence[date]) -> Iterator[Loaded]:
 
     Raises QuotaExhaustedError where today's quotas do not reach for all of them, and what the client raises.
     """
-    now = _now(task)
+    now = utc_now(task.client.clock)
     closed = [day for day in days if is_closed(day, now)]
     following = [day for day in days if day not in closed]
     if following:
@@ -97,7 +103,7 @@ def _closed(task: LoadTask, days: Sequence[date]) -> Iterator[Loaded]:
 
 
 def _plan(task: LoadTask, days: Sequence[date], bulk_is_over: QuotaExhaustedError | None) -> Plan:
-    begun = [] if task.route == "rest" or bulk_is_over else windows_begun(_exports(task), days)
+    begun = [] if task.route == "rest" or bulk_is_over else windows_begun(task.exports, days)
     others = [day for day in days if not any(day in window.days for window in begun)]
     planned = _plan_afresh(task, others, bulk_is_over) if others else Plan(())
     first = tuple(PlannedWindow(window, "bulk", _BEGUN) for window in begun)
@@ -137,7 +143,7 @@ def _by_bulk(task: LoadTask, reasons: Mapping[Window, str]) -> Iterator[Loaded]:
     counts = {window: DayCounts() for window in reasons}
     unread: dict[Window, ActivityFileError] = {}
     for waiting in (list(reasons), unread):
-        for file in windows_exported(_exports(task), list(waiting)):
+        for file in windows_exported(task.exports, list(waiting)):
             try:
                 yield _store_file(task, file, reasons[file.window], counts[file.window])
             except ActivityFileError as error:
@@ -146,10 +152,6 @@ def _by_bulk(task: LoadTask, reasons: Mapping[Window, str]) -> Iterator[Loaded]:
                 if file.window in unread:
                     raise
                 unread[file.window] = error
-
-
-def _exports(task: LoadTask) -> Exports:
-    return Exports(task.client, task.jobs, task.type_ids, task.folder, task.poll_seconds)
 
 
 def _store_file(task: LoadTask, file: ExportedFile, reason: str, counts: DayCounts) -> Loaded:
@@ -198,7 +200,7 @@ def read_beyond(task: LoadTask, window: Window) -> Iterator[DayRows]:
 
 
 def _last_read(task: LoadTask, window: Window) -> date:
-    return max(window.last, min(window.last + task.lookback, _now(task).date()))
+    return max(window.last, min(window.last + task.lookback, utc_now(task.client.clock).date()))
 
 
 def _follow(task: LoadTask, days: Sequence[date]) -> Loaded:
@@ -213,7 +215,3 @@ def _follow(task: LoadTask, days: Sequence[date]) -> Loaded:
         late = task.store.record_loads([*others, *days], counts, "rest", is_complete=False)
         held = task.store.rows_held(days)
     return Loaded(days, "rest", "the day is not over: followed from its watermark", counts, late, held)
-
-
-def _now(task: LoadTask) -> datetime:
-    return datetime.fromtimestamp(task.client.clock.now(), UTC)

@@ -14,9 +14,8 @@ from marketo_assets.extract.assets import (
     DAYS_LEFT_TAG,
     DELETED_LEADS,
     LEAD_FIELDS,
-    RESUME_AFTER_TAG,
-    STOPPED_TAG,
 )
+from marketo_assets.resume import STOPPED_TAG, resume_after
 
 POLL_TAG: Final = "marketo_assets/poll"
 RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
@@ -64,9 +63,8 @@ def _poll(config: ActivitiesConfig, status: dg.DefaultScheduleStatus) -> dg.Sche
         if running:
             return dg.SkipReason(f"run {running[0].run_id} is still reading")
         stopped = context.instance.get_runs(dg.RunsFilter(tags={POLL_TAG: "yes", STOPPED_TAG: _STOPPED}), limit=1)
-        resume_after = datetime.fromisoformat(stopped[0].tags[RESUME_AFTER_TAG]) if stopped else None
-        if resume_after and resume_after > context.scheduled_execution_time:
-            return dg.SkipReason(f"the day's quota of calls is used up; polls go on after {resume_after}")
+        if stopped and (resumes_at := resume_after(stopped[0])) > context.scheduled_execution_time:
+            return dg.SkipReason(f"the day's quota of calls is used up; polls go on after {resumes_at}")
         return dg.RunRequest(partition_key=today.isoformat(), tags={POLL_TAG: "yes"})
 
     return poll
@@ -115,11 +113,7 @@ def build_resume_sensor(config: ActivitiesConfig, *, is_on: bool) -> dg.SensorDe
             )
         )
         # A poll needs no help: the next one goes on from the watermark.
-        due = [
-            run
-            for run in stopped
-            if datetime.fromisoformat(run.tags[RESUME_AFTER_TAG]) <= now and POLL_TAG not in run.tags
-        ]
+        due = [run for run in stopped if resume_after(run) <= now and POLL_TAG not in run.tags]
         # The run's id is the key: each stop is gone on with once, and a stop of that run is a new one.
         requests = [
             range_request(
@@ -142,7 +136,6 @@ def range_request(days: str, run_key: str | None = None, assets: Sequence[dg.Ass
 
 def cron_line(interval: timedelta) -> str:
     """An interval of marketo.yaml of less than a day as a cron line (UTC)."""
-    minutes = int(interval.total_seconds()) // 60
-    if minutes < 60:  # noqa: PLR2004 - of an hour
-        return f"*/{minutes} * * * *"
-    return f"0 */{minutes // 60} * * *"
+    if interval < timedelta(hours=1):
+        return f"*/{interval // timedelta(minutes=1)} * * * *"
+    return f"0 */{interval // timedelta(hours=1)} * * *"

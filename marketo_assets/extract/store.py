@@ -4,7 +4,6 @@ Rows are added, never taken away: Marketo prunes old activities, the warehouse k
 it, so that a merged lead's activities follow its winner and a second load of a day ends in the same state.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from marketo_assets.marketo.clock import Clock
+from marketo_assets.marketo.clock import Clock, utc_now
 from marketo_assets.warehouse.session import Row, Warehouse
 from marketo_assets.warehouse.sql import statement
 
@@ -74,16 +73,7 @@ class ActivityStore:
 
     def create_tables(self) -> None:
         """Create what is missing; never changes a table that is there."""
-        statements = statement(_PACKAGE, "tables")
-        there = {
-            row["name"].upper()
-            for row in self._warehouse.rows(
-                "select table_name as name from information_schema.tables where table_schema = current_schema()"
-            )
-        }
-        # A poll every five minutes finds them all there: one question then, and not eight statements.
-        if not set(re.findall(r"create table if not exists (\w+)", statements)) <= there:
-            self._warehouse.create(statements)
+        self._warehouse.create(statement(_PACKAGE, "tables"))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -227,7 +217,7 @@ class ActivityStore:
         )
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.now(), UTC).replace(tzinfo=None)
+        return utc_now(self._clock).replace(tzinfo=None)
 
 
 def _day_counts(before: Sequence[Row], after: Sequence[Row]) -> DayCounts:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 from marketo_assets.extract.rest_route import EDGE, ROWS_AT_ONCE
@@ -11,6 +11,7 @@ from marketo_assets.extract.store import ActivityStore, DayCounts, Watermark
 from marketo_assets.extract.windows import midnight
 from marketo_assets.marketo.activities import activity_pages, paging_token
 from marketo_assets.marketo.client import MarketoClient
+from marketo_assets.marketo.clock import utc_now
 from marketo_assets.marketo.errors import PagingTokenError
 
 OVERLAP: Final = timedelta(hours=1)
@@ -59,7 +60,7 @@ def _to_the_end(
 ) -> None:
     """From the watermark to the last page, in a few large transactions."""
     waiting: list[dict[str, Any]] = []
-    asked_at = _now(client)
+    asked_at = utc_now(client.clock)
     for page in activity_pages(client, mark.token, type_ids):
         waiting += page.activities
         if len(waiting) >= ROWS_AT_ONCE or not page.more:
@@ -69,8 +70,4 @@ def _to_the_end(
                 store.move_watermark(stream, Watermark(page.next_token, mark.read_until if page.more else asked_at))
             counts.add(added)
             waiting = []
-        asked_at = _now(client)
-
-
-def _now(client: MarketoClient) -> datetime:
-    return datetime.fromtimestamp(client.clock.now(), UTC)
+        asked_at = utc_now(client.clock)

@@ -3,6 +3,7 @@
 When to order what, and how often to ask after it, belongs to the flows; the inside of a file as well.
 """
 
+import hashlib
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -225,7 +226,7 @@ def _sha256(text: str | None) -> str | None:
     if text is None:
         return None
     digest = text.lower().removeprefix("sha256:")
-    if len(bytes.fromhex(digest)) != 32:  # noqa: PLR2004 -- the bytes of a SHA-256
+    if len(bytes.fromhex(digest)) != hashlib.sha256().digest_size:
         raise ValueError("no SHA-256")
     return digest
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -19,6 +20,11 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Wait that long on this clock."""
         ...
+
+
+def utc_now(clock: Clock) -> datetime:
+    """The clock's time as an aware datetime in UTC."""
+    return datetime.fromtimestamp(clock.now(), UTC)
 
 
 class SystemClock:

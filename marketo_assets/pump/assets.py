@@ -18,14 +18,12 @@ from marketo_assets.pump.load_file import FileTask, load_file
 from marketo_assets.pump.mapping import resolve_mapping
 from marketo_assets.pump.reader import FileRefusedError
 from marketo_assets.resources import MarketoResource, WarehouseResource
+from marketo_assets.resume import remember_to_resume
 from marketo_assets.settings import Settings
 from marketo_assets.warehouse.sql import plain_parts
 
 LEAD_WRITES_POOL = "marketo_lead_writes"
 """One slot: two runs that write leads at once could put one new e-mail into two calls in flight."""
-
-RESUME_AFTER_TAG = "marketo_assets/resume_after"
-STOPPED_TAG = "marketo_assets/stopped_by_quota"
 
 
 class DropConfig(dg.Config):
@@ -152,7 +150,7 @@ def _leads_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDe
             except (FileGoneError, FileRefusedError) as error:
                 raise dg.Failure(f"{task.file.path}: {error}", allow_retries=False) from error
             except QuotaExhaustedError as error:
-                _remember_to_resume(context, name, error)
+                remember_to_resume(context, name, error)
                 raise
         told = metadata.leads(report, client.stats, clock.monotonic() - started)
         yield from checks.results(report, pump)
@@ -162,11 +160,3 @@ def _leads_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDe
         yield dg.MaterializeResult(metadata=told)
 
     return leads
-
-
-def _remember_to_resume(context: dg.AssetExecutionContext, name: str, error: QuotaExhaustedError) -> None:
-    """Tell the files' sensor when the rest may be sent."""
-    context.instance.add_run_tags(
-        context.run.run_id,
-        {STOPPED_TAG: name, RESUME_AFTER_TAG: error.resume_at.isoformat()},
-    )

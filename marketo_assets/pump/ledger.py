@@ -7,7 +7,7 @@ duplicates in one transaction, so that a run killed anywhere can be run again.
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from marketo_assets.marketo.clock import Clock
+from marketo_assets.marketo.clock import Clock, utc_now
 from marketo_assets.pump.duplicates import Duplicate
 from marketo_assets.pump.reader import CsvFile
 from marketo_assets.pump.rows import RowResult, Status
@@ -287,7 +287,7 @@ class Ledger:
         return {"pump": self._pump, "file": file.path, "version": file.version}
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.now(), UTC).replace(tzinfo=None)
+        return utc_now(self._clock).replace(tzinfo=None)
 
     def _files(self, condition: str, **values: Any) -> list[Row]:
         return self._warehouse.rows(

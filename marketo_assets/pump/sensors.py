@@ -7,8 +7,9 @@ import dagster as dg
 from dagster_aws.s3 import S3Resource
 
 from marketo_assets.config import PumpConfig
-from marketo_assets.pump.assets import RESUME_AFTER_TAG, STOPPED_TAG, files_partitions, pump_bucket
+from marketo_assets.pump.assets import files_partitions, pump_bucket
 from marketo_assets.pump.files import new_files
+from marketo_assets.resume import STOPPED_TAG, resume_after
 from marketo_assets.settings import Settings
 
 MAX_RUNS_PER_TICK = 50
@@ -48,8 +49,8 @@ def build_sensor(settings: Settings, name: str) -> dg.SensorDefinition:
         known = instance.get_dynamic_partitions(str(partitions.name))
         attempts = _attempts(instance, leads)
         stopped = _stopped_by_quota(instance, name, attempts)
-        if stopped and (resume_after := max(stopped.values())) > now:
-            return dg.SkipReason(f"the day's quota of calls is used up; files are taken again after {resume_after}")
+        if stopped and (resumes_at := max(stopped.values())) > now:
+            return dg.SkipReason(f"the day's quota of calls is used up; files are taken again after {resumes_at}")
         found = new_files(
             pump_bucket(settings, name, s3).list_files(),
             known=known,
@@ -98,7 +99,7 @@ def _stopped_by_quota(
         dg.RunsFilter(tags={STOPPED_TAG: name}, statuses=[dg.DagsterRunStatus.FAILURE]),
     )
     return {
-        run.tags[_PARTITION_TAG]: datetime.fromisoformat(run.tags[RESUME_AFTER_TAG])
+        run.tags[_PARTITION_TAG]: resume_after(run)
         for run in runs
         if attempts.get(run.tags[_PARTITION_TAG]) == run.run_id
     }

@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from marketo_assets.extract.assets import DAYS_LEFT_TAG, STOPPED_TAG
+from marketo_assets.extract.assets import DAYS_LEFT_TAG
+from marketo_assets.resume import STOPPED_TAG
 from marketo_assets.sandbox.marketo.faults import Fault
 from marketo_assets_tests.extract.conftest import VISIT, ExtractWorld
 

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 
 from marketo_assets.extract.catalog import Chosen
-from marketo_assets.extract.checks import activity_results, activity_specs, agreement_result, utc
+from marketo_assets.extract.checks import activity_results, activity_specs, agreement_result
 from marketo_assets.extract.load import Loaded
 from marketo_assets.extract.rows import from_rest
 from marketo_assets.extract.store import ActivityStore, DayCounts
-from marketo_assets.marketo.clock import VirtualClock
+from marketo_assets.marketo.clock import VirtualClock, utc_now
 from marketo_assets.sandbox.marketo import Emulator
 from marketo_assets.warehouse.session import Warehouse
 from marketo_assets_tests.extract.conftest import CLICK, VISIT, ExtractWorld, days
@@ -63,7 +63,7 @@ def test_rows_that_are_not_found_afterwards_fail_the_blocking_check(
 
     def judged() -> dict[str | None, bool]:
         loaded = [Loaded([day], "rest", "", counts)]
-        results = activity_results(store, loaded, Chosen((), ()), utc(marketo_clock.now()))
+        results = activity_results(store, loaded, Chosen((), ()), utc_now(marketo_clock))
         return {each.check_name: each.passed for each in results}
 
     assert judged()["rows_read_are_rows_stored"]
@@ -117,7 +117,7 @@ def test_today_is_compared_with_its_weekday_where_there_is_some_history(
 ) -> None:
     store = ActivityStore(warehouse, "run", marketo_clock)
     store.create_tables()
-    noon = utc(marketo_clock.now())
+    noon = utc_now(marketo_clock)
     with store.transaction():
         store.record_loads([noon.date()], DayCounts(), "rest", is_complete=False)
 

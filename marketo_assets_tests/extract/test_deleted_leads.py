@@ -128,6 +128,20 @@ def test_a_start_before_what_marketo_remembers_is_named_once_and_no_fault(world:
     assert (check.passed, check.metadata) == (True, {})
 
 
+def test_a_token_that_goes_bad_after_an_error_in_the_middle_of_days_loses_no_delete(world: ExtractWorld) -> None:
+    read(world)
+    world.go_to("2026-03-03T12:00:00")
+    leads = list(range(1_001, 1_601))
+    world.emulator.add_activities(37, leads, int(world.clock.now()))
+    world.go_to("2026-03-05T12:00:00")
+    world.misbehave(Fault(DELETES, "error", code="603", every=2))
+    assert not world.materialize("deleted_leads").success
+    assert len(stored(world)) == 300
+    world.misbehave(Fault(DELETES, "error", code="1003", first=1))
+    read(world)
+    assert stored(world) == leads
+
+
 def test_the_name_of_a_deleted_lead_is_kept_nowhere(world: ExtractWorld) -> None:
     with world.marketo.client() as client:
         name = next(iter(client_names(client)))

@@ -9,7 +9,8 @@ from datetime import date
 
 import pytest
 
-from marketo_assets.extract.assets import DAYS_LEFT_TAG, RESUME_AFTER_TAG, STOPPED_TAG
+from marketo_assets.extract.assets import DAYS_LEFT_TAG
+from marketo_assets.resume import RESUME_AFTER_TAG, STOPPED_TAG
 from marketo_assets.sandbox.marketo import EmulatorOptions
 from marketo_assets.sandbox.marketo.faults import Fault
 from marketo_assets_tests.extract.conftest import ExtractWorld, days

@@ -18,8 +18,9 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._utils.schedules import cron_string_iterator
 
 from marketo_assets.build import build_defs
-from marketo_assets.extract.assets import DAYS_LEFT_TAG, RESUME_AFTER_TAG, STOPPED_TAG
+from marketo_assets.extract.assets import DAYS_LEFT_TAG
 from marketo_assets.extract.schedules import POLL_TAG, RANGE_END_TAG, RANGE_START_TAG, cron_line
+from marketo_assets.resume import RESUME_AFTER_TAG, STOPPED_TAG
 from marketo_assets.settings import Settings
 
 ENV = {

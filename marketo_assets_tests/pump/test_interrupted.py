@@ -17,8 +17,8 @@ from typing import Any
 
 import requests
 
-from marketo_assets.pump.assets import RESUME_AFTER_TAG
 from marketo_assets.pump.recorder import FLUSH_ROWS
+from marketo_assets.resume import RESUME_AFTER_TAG
 from marketo_assets.sandbox.marketo import Emulator, EmulatorOptions, EmulatorTransport
 from marketo_assets.sandbox.marketo.faults import Fault
 from marketo_assets_tests.pump.conftest import PumpWorld
