@@ -4,6 +4,8 @@ Under xdist the controller starts both before its workers and hands them the add
 that asks for one starts it. A test gets databases and a bucket of its own, so tests never see each other's data.
 """
 
+import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import dagster as dg
 import pytest
 from mypy_boto3_s3.service_resource import Bucket, S3ServiceResource
 
@@ -45,6 +48,11 @@ def pytest_configure_node(node: Any) -> None:
     snowflake_server.wait_until_ready()
     s3_server.wait_until_ready()
     node.workerinput |= {SNOWFLAKE_PORT: snowflake_server.port, S3_URL: s3_server.url}
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what is imported now stays: looking through all of it again and again took a tenth of the run
+    atexit.register(gc.unfreeze)  # or DuckDB reports at the end that it was not given back
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -109,6 +117,20 @@ def source_schema(warehouse_env: dict[str, str]) -> str:
     database, schema = f"{warehouse_env['SNOWFLAKE_DATABASE']}_PROD", processes.SOURCE_SCHEMA
     with _open_warehouse(warehouse_env | {"SNOWFLAKE_DATABASE": database, "SNOWFLAKE_SCHEMA": schema}):
         return f"{database}.{schema}"
+
+
+@pytest.fixture(scope="session")
+def shared_instance() -> Iterator[dg.DagsterInstance]:
+    """One for all tests of a worker: making one, and what it compiles, takes as long as a small run."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def instance(shared_instance: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance without runs, events and partitions."""
+    yield shared_instance
+    shared_instance.wipe()
 
 
 def _open_warehouse(env: dict[str, str]) -> "AbstractContextManager[Warehouse]":

@@ -46,7 +46,11 @@ from marketo_assets.warehouse.session import Warehouse
     "--contacts", "count", type=click.IntRange(1), default=10_000, show_default=True, help="Size of the table."
 )
 @click.option(
-    "--activities", type=click.IntRange(1), default=20_000, show_default=True, help="Marketo's past week in activities."
+    "--activities",
+    type=click.IntRange(0),
+    default=20_000,
+    show_default=True,
+    help="Marketo's past week in activities; 0: the contacts alone.",
 )
 @click.option("--exit", "exit_at_end", is_flag=True, help="End when all has arrived, instead of at Ctrl-C.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the Dagster UI; default: any free one.")
@@ -78,7 +82,11 @@ def _run(
     """Start everything, show both ways, judge them."""
     with console.status("starting the local Snowflake, S3 and Marketo"):
         options = SandboxOptions(
-            state, demo_extract.MARKETO, leads=demo_extract.LEADS, activities=activities, days=demo_extract.DAYS
+            state,
+            demo_extract.MARKETO,
+            leads=demo_extract.LEADS,
+            activities=activities,
+            days=demo_extract.DAYS,
         )
         sandbox = stack.enter_context(Sandbox(options))
     environment = {**sandbox.environment, "DAGSTER_HOME": str(_dagster_home(state))}
@@ -91,27 +99,33 @@ def _run(
         stack.callback(dagster.stop)
         dagster.wait_until_ready(START_SECONDS)
     console.print(f"Dagster runs at [bold]{dagster.url}[/bold]")
-    _show_both_ways(console, DagsterApi(dagster), warehouse, client, state, Settings.from_env(environment))
+    api = DagsterApi(dagster)
+    extract = ExtractDemo(api, warehouse, client, state / MARKETO_STATE) if activities else None
+    _show(console, api, warehouse, Settings.from_env(environment), extract)
     return sandbox, dagster
 
 
-def _show_both_ways(
-    console: Console, dagster: DagsterApi, warehouse: Warehouse, client: MarketoClient, state: Path, settings: Settings
+def _show(
+    console: Console, dagster: DagsterApi, warehouse: Warehouse, settings: Settings, extract: ExtractDemo | None
 ) -> None:
+    """The way out and, if there is one, the way back, at the same time."""
     since = time.time()
     pump = PumpDemo(dagster, warehouse)
-    extract = ExtractDemo(dagster, warehouse, client, state / MARKETO_STATE)
     with progress_bars(console) as progress:
-        parts = [extract.week(progress), extract.today(progress), pump.steps(progress)]
+        parts = [pump.steps(progress)]
+        if extract:
+            parts = [extract.week(progress), extract.today(progress), *parts]
         run_together(parts, lambda: dagster.stop_at_failed_run(since))
     materialized = list(dagster.materializations(since))
     source = observe_source(warehouse, settings.config.pumps["contacts"])
     console.print(pump.table(source, api_calls(materialized, "contacts")))
-    balance = extract.balance()
-    console.print(extract.table(balance, materialized))
+    if extract:
+        balance = extract.balance()
+        console.print(extract.table(balance, materialized))
     console.print(f"Dagster runs at [bold]{dagster.server.url}[/bold]")
     pump.check()
-    extract.check(balance)
+    if extract:
+        extract.check(balance)
 
 
 def _keep_running(console: Console, sandbox: Sandbox, dagster: Server) -> None:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,11 @@ PROJECT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 150.0
 POLL_SECONDS = 0.3
 
-# Without lead fields: the first describe is the pump's, and fails. Polled once a day: the tests ask for themselves.
 CONFIG = """
 pumps:
   contacts:
-    source: {{table: PROD.PUMPS_SENSITIVE.CONTACTS, key: email_address, updated_at: last_changed}}
-    mapping: {{email_address: email, first_name: firstName}}
-extract:
-  activities: {{start: {start}, types: [Visit Webpage], polling_interval: 24h}}
+    source: {table: PROD.PUMPS_SENSITIVE.CONTACTS, key: email_address, updated_at: last_changed}
+    mapping: {email_address: email, first_name: firstName}
 """
 
 
@@ -94,13 +90,13 @@ class Platform:
 def platform(snowflake_port: int, s3_url: str, s3: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Also guards against processes that stay behind when it is stopped."""
     folder = tmp_path_factory.mktemp("platform")
-    (folder / "marketo.yaml").write_text(CONFIG.format(start=datetime.now(UTC).date() - timedelta(days=10)))
+    (folder / "marketo.yaml").write_text(CONFIG)
     (folder / "home").mkdir()
     (folder / "home" / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text())
     bucket = s3.create_bucket(Bucket=f"end-to-end-{time.time_ns()}")
     # The first describe after the first file fails: its run fails, and a person runs it again.
     refused_once = Fault(call="GET /rest/v1/leads/describe.json", kind="error", code="603", first=1)
-    options = EmulatorOptions(faults=[refused_once], export_seconds=1.0, export_refresh_seconds=0.0)
+    options = EmulatorOptions(faults=[refused_once])
     with ExitStack() as stack:
         emulator = stack.enter_context(closing(Emulator(options, SystemClock())))
         server = stack.enter_context(LocalServer(emulator))

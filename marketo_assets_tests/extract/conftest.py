@@ -154,13 +154,14 @@ def marketo(marketo_clock: VirtualClock, marketo_options: EmulatorOptions) -> It
 
 @pytest.fixture
 def world(
+    instance: dg.DagsterInstance,
     warehouse_env: dict[str, str],
     warehouse: Warehouse,
     marketo: Emulator,
     marketo_clock: VirtualClock,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[ExtractWorld]:
+) -> ExtractWorld:
     """An empty warehouse, a Marketo with 20 leads, at noon of 2026-03-02."""
     env = {
         **warehouse_env,
@@ -174,5 +175,4 @@ def world(
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     marketo.fill(20)
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield ExtractWorld(instance, warehouse, EmulatedMarketo(marketo, marketo_clock, tmp_path / "api"), env)
+    return ExtractWorld(instance, warehouse, EmulatedMarketo(marketo, marketo_clock, tmp_path / "api"), env)

@@ -87,7 +87,7 @@ def test_three_processes_together_keep_the_window(tmp_path: Path) -> None:
         for (earlier, held_up), (later, _) in zip(arrivals, arrivals[CALLS:], strict=False)
         if held_up < HELD_UP
     ]
-    assert min(full) > WINDOW
+    assert min(full) > WINDOW - HELD_UP
     # 0.975 and more on an idle machine; the rest is for one that is busy with other tests.
     full_windows = (len(arrivals) - 1) // CALLS
     used = full_windows * WINDOW / (arrivals[full_windows * CALLS][0] - arrivals[0][0])

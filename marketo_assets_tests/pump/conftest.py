@@ -1,6 +1,6 @@
 """A pump of a few columns over the shared Snowflake and S3 and an emulator of its own, driven through Dagster."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,6 +209,7 @@ def pump_env(warehouse_env: dict[str, str], s3_env: dict[str, str], tmp_path: Pa
 
 @pytest.fixture
 def make_world(
+    instance: dg.DagsterInstance,
     pump_env: dict[str, str],
     warehouse: Warehouse,
     source_schema: str,
@@ -216,21 +217,20 @@ def make_world(
     marketo: Emulator,
     marketo_clock: VirtualClock,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Any]:
+) -> Callable[..., PumpWorld]:
     """Build a world; keyword arguments change its marketo.yaml."""
-    with dg.DagsterInstance.ephemeral() as instance:
 
-        def make(*, duplicates: str = "latest_updated", rows_per_file: int = 1000) -> PumpWorld:
-            table = f"{source_schema}.CONTACTS"
-            warehouse.execute(TABLE.format(table=table))
-            config = PUMP.format(table=table, duplicates=duplicates, rows_per_file=rows_per_file)
-            Path(pump_env["MARKETO_ASSETS_CONFIG"]).write_text(config)
-            for name, value in pump_env.items():
-                monkeypatch.setenv(name, value)
-            emulated = EmulatedMarketo(marketo, marketo_clock, Path(pump_env["DAGSTER_HOME"]) / "api")
-            return PumpWorld(instance, warehouse, table, s3_bucket, emulated, pump_env)
+    def make(*, duplicates: str = "latest_updated", rows_per_file: int = 1000) -> PumpWorld:
+        table = f"{source_schema}.CONTACTS"
+        warehouse.execute(TABLE.format(table=table))
+        config = PUMP.format(table=table, duplicates=duplicates, rows_per_file=rows_per_file)
+        Path(pump_env["MARKETO_ASSETS_CONFIG"]).write_text(config)
+        for name, value in pump_env.items():
+            monkeypatch.setenv(name, value)
+        emulated = EmulatedMarketo(marketo, marketo_clock, Path(pump_env["DAGSTER_HOME"]) / "api")
+        return PumpWorld(instance, warehouse, table, s3_bucket, emulated, pump_env)
 
-        yield make
+    return make
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ The standard types themselves are data (standard_activity_types.py); single acti
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from marketo_assets.sandbox.marketo.standard_activity_types import STANDARD_TYPES
@@ -88,6 +89,7 @@ def _attribute(text: str) -> ActivityAttribute:
     return ActivityAttribute(name, data_type or "string")
 
 
+@cache
 def _describe(activity_type: ActivityType) -> dict[str, Any]:
     entry: dict[str, Any] = {"id": activity_type.id, "name": activity_type.name}
     if activity_type.api_name is not None:
