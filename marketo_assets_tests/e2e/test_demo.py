@@ -14,6 +14,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -42,7 +44,9 @@ MATERIALIZED = """
 """
 
 
-def demo(state: Path, *options: str, activities: int = ACTIVITIES) -> "subprocess.Popen[str]":
+@contextmanager
+def demo(state: Path, *options: str, activities: int = ACTIVITIES) -> Iterator["subprocess.Popen[str]"]:
+    """Killed at the end if it still runs, and with it all that it has started."""
     command = [
         sys.executable,
         "-m",
@@ -56,14 +60,18 @@ def demo(state: Path, *options: str, activities: int = ACTIVITIES) -> "subproces
         str(activities),
         *options,
     ]
-    return subprocess.Popen(
+    with subprocess.Popen(
         command,
         cwd=PROJECT,
         env={**os.environ, "COLUMNS": "120"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def rows(output: str, name: str) -> int:
@@ -151,22 +159,22 @@ def check_files_nobody_announced(environment: dict[str, str]) -> None:
 
 
 def test_the_demo_adds_up_stops_at_ctrl_c_and_sends_nothing_twice(tmp_path: Path) -> None:
-    first = demo(tmp_path)
-    assert first.stdout is not None
-    output = ""
-    for line in first.stdout:
-        output += line
-        if "It keeps running" in line:
-            break
-    assert "It keeps running" in output, output
-    children = psutil.Process(first.pid).children(recursive=True)
-    assert len(children) > 4
-    check_backfill(output)
-    found = [child.as_dict(["cmdline", "environ"]) for child in children if child.is_running()]
-    (environment,) = (each["environ"] for each in found if "dagster_webserver" in (each["cmdline"] or []))
-    check_files_nobody_announced(environment)
-    first.send_signal(signal.SIGINT)
-    assert first.wait(60) == 0
+    with demo(tmp_path) as first:
+        assert first.stdout is not None
+        output = ""
+        for line in first.stdout:
+            output += line
+            if "It keeps running" in line:
+                break
+        assert "It keeps running" in output, output
+        children = psutil.Process(first.pid).children(recursive=True)
+        assert len(children) > 4
+        check_backfill(output)
+        found = [child.as_dict(["cmdline", "environ"]) for child in children if child.is_running()]
+        (environment,) = (each["environ"] for each in found if "dagster_webserver" in (each["cmdline"] or []))
+        check_files_nobody_announced(environment)
+        first.send_signal(signal.SIGINT)
+        assert first.wait(60) == 0
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
 
@@ -180,8 +188,8 @@ def test_the_demo_adds_up_stops_at_ctrl_c_and_sends_nothing_twice(tmp_path: Path
     assert rows(output, "leads looked up") > 0
     check_activities(output)
 
-    second = demo(tmp_path, "--exit", activities=0)
-    output, _ = second.communicate(timeout=240)
+    with demo(tmp_path, "--exit", activities=0) as second:
+        output, _ = second.communicate(timeout=240)
     assert second.returncode == 0, output
     assert rows(output, "exported to S3") == 0
     assert rows(output, "unchanged since Marketo answered") == exported
