@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from itertools import pairwise
@@ -156,6 +156,25 @@ def check_files_nobody_announced(environment: dict[str, str]) -> None:
             "select file, status from LEAD_SYNC_RESULTS where file in (%(files)s)", files=tuple(people)
         )
         assert {(row["file"], row["status"]) for row in results} == {(name, "created") for name in people}
+    assert emails_of_leads(environment, people.values()) == sorted(people.values())
+
+
+def emails_of_leads(environment: dict[str, str], emails: Iterable[str]) -> list[str]:
+    """Those of them that Marketo has, once for each lead."""
+    url = environment["MARKETO_BASE_URL"]
+    credentials = {
+        "grant_type": "client_credentials",
+        "client_id": environment["MARKETO_CLIENT_ID"],
+        "client_secret": environment["MARKETO_CLIENT_SECRET"],
+    }
+    token = requests.get(f"{url}/identity/oauth/token", params=credentials, timeout=30).json()["access_token"]
+    answer = requests.get(
+        f"{url}/rest/v1/leads.json",
+        params={"filterType": "email", "filterValues": ",".join(emails), "fields": "email"},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    ).json()
+    return sorted(lead["email"] for lead in answer["result"])
 
 
 def test_the_demo_adds_up_stops_at_ctrl_c_and_sends_nothing_twice(tmp_path: Path) -> None:
