@@ -29,6 +29,14 @@ def test_types_token_activities_and_deletes_with_marketorestpython() -> None:
         pages = client.execute(method="get_lead_activities_yield", activityTypeIds=["2"], sinceDatetime=SINCE)
         assert [row for page in pages for row in page] == list(emulator.activities(2))
 
+        client.execute(method="create_update_leads", leads=[{"email": "ada@example.com", "city": "Paris"}])
+        client.execute(method="create_update_leads", leads=[{"email": "ada@example.com", "city": "Rome"}])
+        changes = client.execute(
+            method="get_lead_changes", fields=["city"], sinceDatetime=datetime.now(UTC).isoformat()[:10]
+        )
+        (values,) = [field for row in changes for field in row["fields"] if field["newValue"] == "Rome"]
+        assert (values["name"], values["oldValue"]) == ("city", "Paris")
+
         client.execute(method="delete_lead", id=[3, 5])
         deleted = client.execute(method="get_deleted_leads", sinceDatetime=SINCE)
         assert [row["leadId"] for row in deleted] == [3, 5]

@@ -4,7 +4,7 @@ Two forms are stored: a write is kept short, as an array from which its activiti
 origin is kept as an object that says what is in it. The endpoints that read activities are in activity_reads.py.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from marketo_assets.sandbox.marketo.activity_store import StoredActivity
@@ -17,6 +17,8 @@ ADD_TO_LIST = 24
 REMOVE_FROM_LIST = 25
 MERGE_LEADS = 32
 DELETE_LEAD = 37
+
+_HEAD = ("id", "marketoGUID", "leadId", "activityDate", "activityTypeId", "campaignId")
 
 Event = tuple[int, int, int, Any]
 """Lead id, activity type, number of activities, detail: what Store.add_activities takes."""
@@ -112,6 +114,30 @@ def expand_flat(event: StoredActivity, fields: FieldTable, user: str) -> Iterato
     else:
         list_id, list_name = event.detail
         yield _activity(event, 0, list_id, list_name) | {"attributes": _attributes({"Source": "Web service API"})}
+
+
+def lead_changes(
+    event: StoredActivity, fields: FieldTable, user: str, asked: Container[str]
+) -> Iterator[dict[str, Any] | None]:
+    """The same in the shape leadchanges.json has them; None for a change of a field that is not asked for.
+
+    Documented of a change: `fields` with the field's id and REST name and both values, and these three attributes.
+    UNCONFIRMED: what a New Lead has there. Here: no fields, and its attributes as in activities.json.
+    """
+    for activity in expand_flat(event, fields, user):
+        attributes, changed = activity["attributes"], []
+        if event.type == CHANGE_DATA_VALUE:
+            field = fields.by_id[activity["primaryAttributeValueId"]]
+            if field.name not in asked:
+                yield None
+                continue
+            values = {"newValue": attributes.get("New Value"), "oldValue": attributes.get("Old Value")}
+            changed = [{"id": field.id, "name": field.name, **values}]
+            attributes = {name: attributes[name] for name in ("Reason", "Source") if name in attributes}
+            attributes["Lead ID"] = event.lead_id
+        named = [{"name": name, "value": value} for name, value in attributes.items()]
+        head = {name: activity[name] for name in _HEAD if name in activity}
+        yield {**head, "fields": changed, "attributes": named}
 
 
 def _activity(event: StoredActivity, offset: int, primary_id: int, primary_value: str | None) -> dict[str, Any]:

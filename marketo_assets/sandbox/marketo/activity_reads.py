@@ -1,17 +1,23 @@
-"""The endpoints that read activities: paging token, activities, types, deleted leads.
+"""The endpoints that read activities: paging token, activities, types, lead changes, deleted leads.
 
-A page of activities looks at the next 300 activities of all types and all leads and keeps those asked for. Short and
-empty pages with `moreResult` true are therefore normal; an empty one has no `result`.
+A page of activities or lead changes looks at the next 300 activities of all types and all leads and keeps those asked
+for. Short and empty pages with `moreResult` true are therefore normal; an empty one has no `result`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import Any
 
-from marketo_assets.sandbox.marketo.activities import DELETE_LEAD, expand
+from marketo_assets.sandbox.marketo.activities import (
+    CHANGE_DATA_VALUE,
+    DELETE_LEAD,
+    NEW_LEAD,
+    expand,
+    lead_changes,
+)
 from marketo_assets.sandbox.marketo.activity_store import StoredActivity
 from marketo_assets.sandbox.marketo.activity_tokens import asked_position, position_token, since_token
-from marketo_assets.sandbox.marketo.instance import Instance, asked_numbers, page_size, read_time
+from marketo_assets.sandbox.marketo.instance import Instance, asked_fields, asked_numbers, page_size, read_time
 from marketo_assets.sandbox.marketo.lists import FIRST_LIST_ID
 from marketo_assets.sandbox.marketo.wire import Answer, ApiError, Call
 
@@ -23,6 +29,7 @@ MAX_LIST_MEMBERS = 10_000
 """A static list with so many leads cannot be asked for."""
 
 IsAsked = Callable[[StoredActivity], bool]
+Shown = Iterable[dict[str, Any] | None]
 
 
 class ActivityReads:
@@ -51,8 +58,23 @@ class ActivityReads:
         assets = asked_numbers(call, "assetIds")
         if assets and len(types) > 1:
             raise ApiError("1003", "assetIds goes with a single activity type")
-        page, position, more = self._scan(position, size, self._filter(call, types), assets)
-        return Answer(page or None, position_token(self._instance, position), more)
+
+        def show(event: StoredActivity) -> Shown:
+            for activity in self._expand(event):
+                yield activity if not assets or activity.get("primaryAttributeValueId") in assets else None
+
+        return self._scan(position, size, self._filter(call, types), show)
+
+    def lead_changes(self, call: Call) -> Answer:
+        """GET activities/leadchanges.json: changes of the named `fields`, and every New Lead, of leads or a list."""
+        position, size = asked_position(self._instance, call), page_size(call)
+        call.required("fields")
+        names = set(asked_fields(self._instance, call, ()))
+
+        def show(event: StoredActivity) -> Shown:
+            return lead_changes(event, self._instance.fields, self._instance.options.api_user, names)
+
+        return self._scan(position, size, self._filter(call, {NEW_LEAD, CHANGE_DATA_VALUE}), show)
 
     def deleted_leads(self, call: Call) -> Answer:
         """GET activities/deletedleads.json: Delete Lead alone, nothing else is looked at."""
@@ -64,23 +86,22 @@ class ActivityReads:
         after = events[size].id if more else store.next_activity_id
         return Answer(page or None, position_token(self._instance, after), more)
 
-    def _scan(
-        self, position: int, size: int, is_asked: IsAsked, assets: set[int]
-    ) -> tuple[list[dict[str, Any]], int, bool]:
-        """A page of at most `size` activities, the position after it, and whether anything lies beyond."""
+    def _scan(self, position: int, size: int, is_asked: IsAsked, show: Callable[[StoredActivity], Shown]) -> Answer:
+        """A page of at most `size` of the next activities; `show` gives each of an event's, or None to leave it out."""
         page: list[dict[str, Any]] = []
         scanned = 0
         for event in self._instance.store.activities_from(position, SCANNED + 1):
-            shown = self._expand(event) if is_asked(event) else repeat(None, event.size)
+            shown = show(event) if is_asked(event) else repeat(None, event.size)
             for activity_id, activity in enumerate(shown, event.id):
                 if activity_id < position:
                     continue
                 if scanned == SCANNED or len(page) == size:
-                    return page, activity_id, True
+                    return Answer(page or None, position_token(self._instance, activity_id), True)
                 scanned += 1
-                if activity is not None and (not assets or activity.get("primaryAttributeValueId") in assets):
+                if activity is not None:
                     page.append(activity)
-        return page, max(position, self._instance.store.next_activity_id), False
+        end = max(position, self._instance.store.next_activity_id)
+        return Answer(page or None, position_token(self._instance, end), False)
 
     def _asked_types(self, call: Call) -> set[int]:
         types = asked_numbers(call, "activityTypeIds")
@@ -117,5 +138,5 @@ class ActivityReads:
             raise ApiError("1003", f"List {list_id} has {MAX_LIST_MEMBERS} leads or more")
         return set(members)
 
-    def _expand(self, event: StoredActivity) -> Any:
+    def _expand(self, event: StoredActivity) -> Iterator[dict[str, Any]]:
         return expand(event, self._instance.fields, self._instance.options.api_user)

@@ -62,6 +62,7 @@ def build_routes(instance: Instance, usage: Usage, exports: Exports) -> list[Rou
         Route("GET", "/activities/pagingtoken.json", activities.paging_token),
         Route("GET", "/activities.json", activities.activities),
         Route("GET", "/activities/types.json", activities.types),
+        Route("GET", "/activities/leadchanges.json", activities.lead_changes),
         Route("GET", "/activities/deletedleads.json", activities.deleted_leads),
         Route("POST", "/activities/external.json", ActivityWrites(instance).add),
         Route("GET", "/stats/usage.json", usage.usage),
