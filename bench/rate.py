@@ -118,7 +118,7 @@ def measure(*, quick: bool) -> Measurement:
                 f" {over_limit} calls over the limit in all runs together."
             ),
             (
-                f"The client holds its window {WINDOW_MARGIN:.0%} longer than Marketo's, and spaces its calls once half"
+                f"The client holds its window {WINDOW_MARGIN:.1%} longer than Marketo's, and spaces its calls once half"
                 f" of a window is used, {PACE:g} times as close as the limit on average allows."
             ),
             (

@@ -25,7 +25,7 @@ log = logging.getLogger("marketo_assets.marketo")
 
 # A call let go at t arrives a little later, and not all calls are equally late. The window is held this much longer
 # than Marketo's, so that a call that dawdled and one that did not are still a whole window apart on arrival.
-WINDOW_MARGIN: Final = 0.01
+WINDOW_MARGIN: Final = 0.015
 # How much faster than the limit calls may follow each other once the window is half used: room to catch up after a
 # stall, and for the last calls of a file, which would otherwise wait for nobody.
 PACE: Final = 1.6
