@@ -22,7 +22,7 @@ import pyarrow.csv as pacsv
 BLOCK_BYTES: Final = 1 << 18
 """What is parsed at once. Arrow reads up to 32 blocks ahead, so memory is several tens of this, whatever the file."""
 
-CHUNK_ROWS: Final = 800
+CHUNK_ROWS: Final = 1_200
 """Rows that are handed on together, from as many blocks as it takes: each step has a price of its own."""
 
 LONGEST_ROW_BYTES: Final = 16 << 20

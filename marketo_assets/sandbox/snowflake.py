@@ -48,8 +48,7 @@ def serve(
     shared_fs.db_path = folder
     shared_fs.results_cache = RecentResults()
     fakesnow.arrow.timestamp_to_sf_struct = timestamps_with_nulls
-    describe = outcomes_described_once(FakeSnowflakeCursor._describe_last_sql)  # noqa: SLF001
-    setattr(FakeSnowflakeCursor, "_describe_last_sql", describe)  # noqa: B010 - an assignment is refused by mypy
+    describe_outcomes_once(FakeSnowflakeCursor)
     for file in sorted(folder.glob("*.db")):
         shared_fs.connect(file.stem).close()
     for database, schemas in databases.items():
@@ -72,15 +71,16 @@ def timestamps_with_nulls(ts: pa.ChunkedArray) -> pa.StructArray:
     return pa.StructArray.from_arrays(struct.flatten(), fields=list(struct.type), mask=ts.is_null().combine_chunks())
 
 
-def outcomes_described_once(describe: Callable[[FakeSnowflakeCursor], Any]) -> Callable[[FakeSnowflakeCursor], Any]:
-    """`describe`, asked once for each kind of outcome ('… successfully created', 'number of rows inserted').
+def describe_outcomes_once(cursor_class: Any) -> None:
+    """Have the cursors of `cursor_class` describe each kind of outcome once ('number of rows inserted', '… created').
 
-    fakesnow has DuckDB describe the result of every statement: two fifths of its time for all that is no query.
+    fakesnow has DuckDB describe the result of every statement: two fifths of its time for all that is no query. It
+    offers no other place to step in than this private method, hence the noqa; a test holds the outcomes to their names.
     """
+    describe = cursor_class._describe_last_sql  # noqa: SLF001
     known: dict[str, Any] = {}
 
-    def describe_last_sql(cursor: FakeSnowflakeCursor) -> Any:
-        assert cursor._last_sql is not None  # noqa: S101, SLF001 - just executed
+    def describe_last_sql(cursor: Any) -> Any:
         outcome = _VALUE.sub("?", cursor._last_sql)  # noqa: SLF001
         if not _OUTCOME.fullmatch(outcome):
             return describe(cursor)
@@ -88,4 +88,4 @@ def outcomes_described_once(describe: Callable[[FakeSnowflakeCursor], Any]) -> C
             known[outcome] = describe(cursor)
         return known[outcome]
 
-    return describe_last_sql
+    cursor_class._describe_last_sql = describe_last_sql  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""Guards against a local Snowflake that forgets, keeps processes apart, grows with use, or makes dates of nulls."""
+"""Guards against a local Snowflake that forgets, keeps processes apart, grows, or mixes up nulls or outcomes."""
 
 import asyncio
 import os
@@ -68,6 +68,19 @@ def test_only_the_newest_results_are_kept() -> None:
     for number in range(3 * snowflake.RESULTS_KEPT):
         assert cursor.execute(f"select {number}").fetchall() == [(number,)]
     assert len(instance.results_cache) == snowflake.RESULTS_KEPT
+
+
+def test_outcomes_that_are_described_once_keep_their_names_and_figures(warehouse: Warehouse) -> None:
+    for table in ("first", "second"):
+        assert warehouse.rows(f"create table {table} (n int, t text)") == [
+            {"status": f"Table {table.upper()} successfully created."}
+        ]
+        assert warehouse.rows(f"insert into {table} values (1, 'a'), (2, '?')") == [{"number of rows inserted": 2}]
+        assert warehouse.rows(f"update {table} set n = 3") == [
+            {"number of rows updated": 2, "number of multi-joined rows updated": 0}
+        ]
+        assert warehouse.rows(f"delete from {table} where t = '?'") == [{"number of rows deleted": 1}]
+        assert warehouse.rows(f"select 'a' as \"status\", n from {table}") == [{"status": "a", "n": 3}]
 
 
 def test_null_timestamps_are_read_as_null_and_not_as_1970(warehouse: Warehouse) -> None:
