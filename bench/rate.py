@@ -118,8 +118,8 @@ def measure(*, quick: bool) -> Measurement:
                 f" {over_limit} calls over the limit in all runs together."
             ),
             (
-                f"The client holds its window {WINDOW_MARGIN:.1%} longer than Marketo's, and spaces its calls once half"
-                f" of a window is used, {PACE:g} times as close as the limit on average allows."
+                f"The client holds its window {WINDOW_MARGIN:.1%} longer than Marketo's, and lets half its calls go at"
+                f" once, the other half {1 / 2 / PACE:.0%} of the window later."
             ),
             (
                 "Client, emulated Marketo and local Snowflake share this machine: a process that waits for the"

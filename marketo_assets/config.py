@@ -124,7 +124,7 @@ class ApiBudgetConfig(_Strict):
 
     calls_per_day: int = Field(50_000, gt=0)
     reserve_for_others: float = Field(0.2, ge=0, lt=1)
-    calls_per_20s: int = Field(100, gt=0)
+    calls_per_20s: int = Field(100, ge=2)
     concurrent_calls: int = Field(10, gt=0)
 
 

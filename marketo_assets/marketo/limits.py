@@ -26,8 +26,9 @@ log = logging.getLogger("marketo_assets.marketo")
 # A call let go at t arrives a little later, and not all calls are equally late. The window is held this much longer
 # than Marketo's, so that a call that dawdled and one that did not are still a whole window apart on arrival.
 WINDOW_MARGIN: Final = 0.015
-# How much faster than the limit calls may follow each other once the window is half used: room to catch up after a
-# stall, and for the last calls of a file, which would otherwise wait for nobody.
+# Half the calls of a window are let go at once, the other half no sooner than this much faster than the limit on average
+# allows: bursts of a whole window would shut out the instance's other users for the rest of it, and arrive as unevenly
+# as a server under a burst answers.
 PACE: Final = 1.6
 USAGE_READ_SECONDS: Final = 600.0
 _SLOT_POLL_SECONDS: Final = 0.02
@@ -63,7 +64,10 @@ class ApiBudget:
         self._taken = 0
         with self._gate():
             self._bucket = SQLiteBucket.init_from_file(
-                [Rate(limits.calls_per_window, ceil(self._interval_seconds * 1000))],
+                [
+                    Rate(limits.calls_per_window // 2, ceil(self._interval_seconds * 1000 / 2 / PACE)),
+                    Rate(limits.calls_per_window, ceil(self._interval_seconds * 1000)),
+                ],
                 table="calls",
                 db_path=str(state_dir / "calls.sqlite"),
             )
@@ -167,8 +171,6 @@ class ApiBudget:
             place = RateItem("call", int(now * 1000))
             if paused_until > now:
                 wait = float(paused_until) - now
-            elif (wait := self._spacing(place)) > 0:
-                pass
             elif self._bucket.put(place):
                 self._count_call(now)
                 return 0.0
@@ -181,18 +183,6 @@ class ApiBudget:
                 self._pause(now)
                 wait = self._interval_seconds
             return wait
-
-    def _spacing(self, place: RateItem) -> float:
-        """Seconds to keep from the call before: none for a burst, an even share once the window is half used.
-
-        Bursts of a whole window would shut out the instance's other users for the rest of it, and arrive as unevenly as
-        a server under a burst answers.
-        """
-        interval = self._interval_seconds * 1000
-        middle, newest = self._bucket.peek(self.limits.calls_per_window // 2), self._bucket.peek(0)
-        if middle is None or newest is None or middle.timestamp < place.timestamp - interval:
-            return 0.0
-        return (newest.timestamp - place.timestamp + interval / self.limits.calls_per_window / PACE) / 1000
 
     def _count_call(self, now: float) -> None:
         self._calls_today(now)

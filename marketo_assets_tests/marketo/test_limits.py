@@ -40,15 +40,14 @@ def test_the_window_is_never_over_full_and_nearly_used_up(new_budget: NewBudget,
     assert in_ten_windows >= 0.97 * 10 * 100
 
 
-def test_half_a_window_may_go_at_once_and_the_rest_is_spread(new_budget: NewBudget, clock: VirtualClock) -> None:
+def test_half_a_window_goes_at_once_and_the_other_half_a_third_of_the_window_later(new_budget: NewBudget, clock: VirtualClock) -> None:
     budget, started = new_budget(), clock.now()
     for _ in range(50):
         with budget.call() as waited:
             assert waited == 0
     for _ in range(50):
-        with budget.call() as waited:
-            assert waited < 0.2
-    assert 6 < clock.now() - started < 7
+        with budget.call():
+            assert 6 < clock.now() - started < 7
     with budget.call() as waited:
         assert 20 < clock.now() - started < 20.5
 
