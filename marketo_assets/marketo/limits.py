@@ -26,9 +26,9 @@ log = logging.getLogger("marketo_assets.marketo")
 # A call let go at t arrives a little later, and not all calls are equally late. The window is held this much longer
 # than Marketo's, so that a call that dawdled and one that did not are still a whole window apart on arrival.
 WINDOW_MARGIN: Final = 0.015
-# Half the calls of a window are let go at once, the other half no sooner than this much faster than the limit on average
-# allows: bursts of a whole window would shut out the instance's other users for the rest of it, and arrive as unevenly
-# as a server under a burst answers.
+# Half the calls of a window may go at once, the other half so much faster after it than the limit on average allows:
+# bursts of a whole window would shut out the instance's other users for the rest of it, and arrive as unevenly as a
+# server under a burst answers.
 PACE: Final = 1.6
 USAGE_READ_SECONDS: Final = 600.0
 _SLOT_POLL_SECONDS: Final = 0.02

@@ -40,7 +40,7 @@ def test_the_window_is_never_over_full_and_nearly_used_up(new_budget: NewBudget,
     assert in_ten_windows >= 0.97 * 10 * 100
 
 
-def test_half_a_window_goes_at_once_and_the_other_half_a_third_of_the_window_later(new_budget: NewBudget, clock: VirtualClock) -> None:
+def test_half_a_window_goes_at_once_and_the_other_half_later(new_budget: NewBudget, clock: VirtualClock) -> None:
     budget, started = new_budget(), clock.now()
     for _ in range(50):
         with budget.call() as waited:
