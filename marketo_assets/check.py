@@ -9,7 +9,8 @@ import click
 import dagster as dg
 from dagster_aws.s3 import S3Resource
 
-from marketo_assets.config import ActivitiesConfig, ConfigError, PumpConfig
+from marketo_assets.config import ActivitiesConfig, PumpConfig
+from marketo_assets.config_types import ConfigError
 from marketo_assets.extract.catalog import chosen_fields, chosen_types
 from marketo_assets.marketo.activities import activity_types
 from marketo_assets.marketo.leads import LeadField, describe_leads

@@ -4,122 +4,41 @@ Only what the file itself can show is checked here. What needs Marketo's Describ
 is checked by `pump.mapping` and `pump.drop`, with the line remembered here.
 """
 
-import re
 from collections.abc import Hashable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-import dagster as dg
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from marketo_assets.warehouse.sql import identifier
-
-# A key that no YAML author can mean: where the mapping entry stands, put there by the loader.
-_PLACE = "\0place"
+from marketo_assets.config_sync import LeadSyncConfig, SyncConfig
+from marketo_assets.config_types import (
+    PLACE,
+    ActivityTypeNames,
+    ConfigError,
+    CronLine,
+    Day,
+    Duration,
+    ExceptedTypeNames,
+    FieldMapping,
+    Mapping,
+    Names,
+    Owner,
+    PlainName,
+    PollingInterval,
+    SnowflakeName,
+    Strict,
+    TableConfig,
+    WholeDays,
+    compared,
+)
 
 Keys = tuple[Hashable, ...]
 
 
-class ConfigError(ValueError):
-    """marketo.yaml (or the environment) is wrong. The message lists every problem, one a line, with what to do."""
-
-    def __init__(self, problems: list[str]) -> None:
-        """`problems` are whole sentences, each naming its place."""
-        self.problems = problems
-        super().__init__("\n".join(problems))
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _snowflake_name(name: str) -> str:
-    identifier(name)
-    return name
-
-
-def _cron_line(line: str) -> str:
-    try:
-        dg.ScheduleDefinition(name="schedule", job_name="job", cron_schedule=line)
-    except dg.DagsterInvalidDefinitionError:
-        message = f"{line!r} is not a cron line; expected five fields such as '0 * * * *'"
-        raise ValueError(message) from None
-    return line
-
-
-_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
-
-
-def _duration(text: Any) -> Any:
-    """`5m`, `24h`, `3d` as a timedelta."""
-    parts = re.fullmatch(r"([1-9]\d{0,4})([mhd])", str(text))
-    if parts is None:
-        message = f"{text!r} is not a duration; expected a number and m, h or d, such as 5m, 24h or 3d"
-        raise ValueError(message)
-    return timedelta(seconds=int(parts[1]) * _SECONDS[parts[2]])
-
-
-def _polling_interval(interval: timedelta) -> timedelta:
-    minutes = int(interval.total_seconds()) // 60
-    if minutes > _DAY_MINUTES or (60 % minutes and minutes % 60) or _DAY_MINUTES % minutes:
-        message = "cannot be kept by the clock; expected minutes that divide the hour or hours that divide the day"
-        raise ValueError(message)
-    return interval
-
-
-def _whole_days(duration: timedelta) -> timedelta:
-    if duration % timedelta(days=1):
-        message = "expected whole days, such as 3d"
-        raise ValueError(message)
-    return duration
-
-
-def _day(text: Any) -> Any:
-    """A day as YAML has read it; nothing that only could be one, such as seconds since 1970."""
-    if type(text) is date:
-        return text
-    if not isinstance(text, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        shown = str(text) if isinstance(text, date) else text
-        message = f"{shown!r} is not a day; expected one such as 2026-01-01"
-        raise ValueError(message)
-    return date.fromisoformat(text)
-
-
-def _names(names: Any) -> Any:
-    if not isinstance(names, list):
-        message = f"expected a list, such as [{names}]"
-        raise ValueError(message)  # noqa: TRY004 - pydantic takes ValueErrors alone
-    return names
-
-
-def _type_names(names: Any) -> Any:
-    if names == "all":
-        return None
-    if not isinstance(names, list):
-        message = f"expected `all` or a list of names and ids, such as [{names}]"
-        raise ValueError(message)  # noqa: TRY004 - as above
-    return names
-
-
-def compared(name: str | int) -> str:
-    """A name of Marketo's, or an id, as names are compared: case and blanks around words aside."""
-    return " ".join(str(name).split()).casefold()
-
-
-_DAY_MINUTES = 24 * 60
-
-SnowflakeName = Annotated[str, AfterValidator(_snowflake_name)]
-Day = Annotated[date, BeforeValidator(_day)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
-ActivityTypeNames = Annotated[tuple[str | int, ...] | None, BeforeValidator(_type_names)]
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Owner = Annotated[str, Field(pattern=r"^team:.+$|^[^@ ]+@[^@ ]+$")]
-
-
-class ApiBudgetConfig(_Strict):
+class ApiBudgetConfig(Strict):
     """Marketo's limits, which the whole instance shares (fact sheet: Limits), and what we leave to others."""
 
     calls_per_day: int = Field(50_000, gt=0)
@@ -128,47 +47,24 @@ class ApiBudgetConfig(_Strict):
     concurrent_calls: int = Field(10, gt=0)
 
 
-class SourceConfig(_Strict):
+class SourceConfig(TableConfig):
     """The warehouse table that a pump reads."""
 
-    table: SnowflakeName
-    key: SnowflakeName
     updated_at: SnowflakeName
 
 
-class FieldMapping(_Strict):
-    """One source column and the Marketo field that it fills."""
-
-    column: SnowflakeName
-    to: str
-    when_null: Literal["omit", "clear"] = "omit"
-    when_too_long: Literal["reject", "truncate"] = "reject"
-    place: str = Field(alias="\0place")
-
-
-def _mapping_entries(raw: Any) -> Any:
-    """Bring `column: field` and `column: {to: field, …}` to one shape."""
-    if not isinstance(raw, dict):
-        return raw
-    entries = []
-    for column, target in raw.items():
-        fields = target if isinstance(target, dict) else {"to": target}
-        entries.append({**fields, "column": column})
-    return tuple(entries)
-
-
-class PumpConfig(_Strict):
+class PumpConfig(Strict):
     """One pump: a table, its mapping, and the rules for what goes wrong."""
 
     source: SourceConfig
     owners: tuple[Owner, ...] = ()
-    schedule: Annotated[str, AfterValidator(_cron_line)] | None = None
+    schedule: CronLine | None = None
     lookup_field: str = "email"
     duplicates: Literal["latest_updated", "oldest", "all", "reject"] = "latest_updated"
     route: Literal["json"] = "json"
     max_reject_rate: float = Field(0.05, ge=0, le=1)
     max_rows_per_file: int = Field(100_000, gt=0)
-    mapping: Annotated[tuple[FieldMapping, ...], BeforeValidator(_mapping_entries)] = Field(min_length=1)
+    mapping: Mapping
 
     @model_validator(mode="after")
     def _columns_and_fields_are_named_once(self) -> "PumpConfig":
@@ -195,16 +91,16 @@ class PumpConfig(_Strict):
         return self
 
 
-class ActivitiesConfig(_Strict):
+class ActivitiesConfig(Strict):
     """Which of Marketo's activities the warehouse gets, from when on and how often."""
 
     start: Day
     owners: tuple[Owner, ...] = ()
     types: ActivityTypeNames = None
     """By name or id; None for all of them."""
-    except_types: Annotated[tuple[str | int, ...], BeforeValidator(_names)] = ()
-    polling_interval: Annotated[Duration, AfterValidator(_polling_interval)] = timedelta(hours=24)
-    lookback: Annotated[Duration, AfterValidator(_whole_days)] = timedelta(days=3)
+    except_types: ExceptedTypeNames = ()
+    polling_interval: PollingInterval = timedelta(hours=24)
+    lookback: WholeDays = timedelta(days=3)
     route: Literal["auto", "bulk", "rest"] = "auto"
     lead_fields: Names = ()
     lead_max_age: Duration = timedelta(days=7)
@@ -217,18 +113,30 @@ class ActivitiesConfig(_Strict):
         return self
 
 
-class ExtractConfig(_Strict):
+class ExtractConfig(Strict):
     """What is read from Marketo for reports."""
 
     activities: ActivitiesConfig
 
 
-class MarketoConfig(_Strict):
+class MarketoConfig(Strict):
     """The whole of marketo.yaml."""
 
     api_budget: ApiBudgetConfig = ApiBudgetConfig()
     extract: ExtractConfig | None = None
-    pumps: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], PumpConfig] = {}
+    pumps: dict[PlainName, PumpConfig] = Field(default_factory=dict)
+    sync: SyncConfig | None = None
+
+    @model_validator(mode="after")
+    def _synced_contacts_are_pumped(self) -> "MarketoConfig":
+        if self.sync and self.sync.leads:
+            self._check_leads(self.sync.leads)
+        return self
+
+    def _check_leads(self, leads: LeadSyncConfig) -> None:
+        if leads.pump not in self.pumps:
+            message = f"sync.leads.pump names {leads.pump!r}, which stands not under pumps; name one of {[*self.pumps]}"
+            raise ValueError(message)
 
 
 @dataclass(frozen=True)
@@ -296,8 +204,8 @@ def _plain(node: yaml.Node, at: Keys, lines: dict[Keys, int], loader: yaml.SafeL
             )
         lines[here] = line
         value = _plain(value_node, here, lines, loader, name)
-        if len(at) == _MAPPING_DEPTH and at[0] == "pumps" and at[2] == "mapping":
-            value = {**(value if isinstance(value, dict) else {"to": value}), _PLACE: f"{name}:{line}"}
+        if len(at) >= _MAPPING_DEPTH and at[-1] == "mapping":
+            value = {**(value if isinstance(value, dict) else {"to": value}), PLACE: f"{name}:{line}"}
         data[key] = value
     return data
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
-from marketo_assets.config import ConfigError, MarketoConfig, load_config
+from marketo_assets.config import MarketoConfig, load_config
+from marketo_assets.config_types import ConfigError
 
 Environment = Literal["local", "staging", "prod"]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from marketo_assets.config import ConfigError, MarketoConfig, load_config
+from marketo_assets.config import MarketoConfig, load_config
+from marketo_assets.config_types import ConfigError
 
 GOOD = """\
 api_budget: {calls_per_day: 1000}

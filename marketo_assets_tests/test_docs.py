@@ -15,12 +15,12 @@ from marketo_assets.cli import main
 from marketo_assets.config import (
     ActivitiesConfig,
     ApiBudgetConfig,
-    FieldMapping,
     MarketoConfig,
     PumpConfig,
     SourceConfig,
     load_config,
 )
+from marketo_assets.config_types import FieldMapping
 from marketo_assets.pump.values import EXPECTED
 
 PROJECT = Path(__file__).parents[1]

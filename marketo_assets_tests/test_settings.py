@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from marketo_assets.build import build_defs
-from marketo_assets.config import ConfigError
+from marketo_assets.config_types import ConfigError
 from marketo_assets.resources import build_resources
 from marketo_assets.settings import Settings
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 import orjson
 import pyarrow as pa
 
-from marketo_assets.config import ActivitiesConfig, compared
+from marketo_assets.config import ActivitiesConfig
+from marketo_assets.config_types import compared
 from marketo_assets.marketo.activities import ActivityAttribute, ActivityType
 from marketo_assets.marketo.clock import Clock, utc_now
 from marketo_assets.marketo.leads import LeadField

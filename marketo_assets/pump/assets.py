@@ -6,7 +6,8 @@ from contextlib import ExitStack
 import dagster as dg
 from dagster_aws.s3 import S3Resource
 
-from marketo_assets.config import ConfigError, PumpConfig
+from marketo_assets.config import PumpConfig
+from marketo_assets.config_types import ConfigError
 from marketo_assets.marketo.clock import SystemClock
 from marketo_assets.marketo.errors import QuotaExhaustedError
 from marketo_assets.marketo.leads import describe_leads

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from snowflake.connector.errors import ProgrammingError
 
-from marketo_assets.config import ConfigError, PumpConfig
+from marketo_assets.config import PumpConfig
+from marketo_assets.config_types import ConfigError
 from marketo_assets.marketo.clock import Clock
 from marketo_assets.pump.files import ROW_COUNT, SHA256, Bucket
 from marketo_assets.pump.ledger import PAGE_ROWS, Ledger

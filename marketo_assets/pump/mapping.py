@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from marketo_assets.config import ConfigError, FieldMapping, PumpConfig
+from marketo_assets.config import PumpConfig
+from marketo_assets.config_types import ConfigError, FieldMapping
 from marketo_assets.marketo.leads import LeadField
 
 
@@ -62,7 +63,7 @@ def resolve_mapping(pump: PumpConfig, described: Sequence[LeadField]) -> LeadMap
         mapped[field.name] = MappedField(line.column, field, line.when_null, line.when_too_long)
         places[field.name] = line.place
     key = next((m for m in mapped.values() if m.column == pump.source.key), None)
-    lookup = _candidates(pump.lookup_field, described)
+    lookup = candidates(pump.lookup_field, described)
     if not problems and (key is None or key.field not in lookup):
         place = next(line.place for line in pump.mapping if line.column == pump.source.key)
         problems.append(
@@ -75,7 +76,7 @@ def resolve_mapping(pump: PumpConfig, described: Sequence[LeadField]) -> LeadMap
 
 
 def _field_for(line: FieldMapping, described: Sequence[LeadField], problems: list[str]) -> LeadField | None:
-    found = _candidates(line.to, described)
+    found = candidates(line.to, described)
     if not found:
         names = [name for field in described for name in (field.name, field.display_name)]
         close = difflib.get_close_matches(line.to, names, n=1)
@@ -92,7 +93,7 @@ def _field_for(line: FieldMapping, described: Sequence[LeadField], problems: lis
     return found[0]
 
 
-def _candidates(name: str, described: Iterable[LeadField]) -> list[LeadField]:
+def candidates(name: str, described: Iterable[LeadField]) -> list[LeadField]:
     """Fields of that REST name, else of that display name (case and runs of blanks aside)."""
     described = list(described)
     by_rest_name = [field for field in described if field.name.casefold() == name.strip().casefold()]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from marketo_assets.config import ConfigError, PumpConfig, load_config
+from marketo_assets.config import PumpConfig, load_config
+from marketo_assets.config_types import ConfigError
 from marketo_assets.marketo.leads import LeadField
 from marketo_assets.pump.mapping import resolve_mapping
 
