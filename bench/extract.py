@@ -17,7 +17,7 @@ from marketorestpython.client import MarketoClient as PublicClient
 from bench.results import Bound, Measurement
 from bench.run_asset import in_own_process
 from bench.stand_ins import FREE_EMULATOR, Past, place, stand_ins
-from marketo_assets.extract.bulk_route import Exports, windows_exported
+from marketo_assets.extract.bulk_route import Exports, activities_of, windows_exported
 from marketo_assets.extract.catalog import DELETE_LEAD
 from marketo_assets.extract.csv_file import read_activities
 from marketo_assets.extract.export_jobs import ExportJobs
@@ -246,7 +246,7 @@ def _stages(environment: Mapping[str, str], window: Window) -> dict[str, float]:
         types = [each.id for each in activity_types(client) if each.id != DELETE_LEAD]
         jobs = ExportJobs(warehouse, "bench", here.marketo.clock)
         store = ActivityStore(warehouse, "bench", here.marketo.clock)
-        exports = Exports(client, jobs, types, Path(folder), here.marketo.export_poll_seconds)
+        exports = Exports(client, jobs, activities_of(types), Path(folder), here.marketo.export_poll_seconds)
         with _cpu(seconds, "wait and download, with SHA-256"):
             (file,) = windows_exported(exports, [window])
         tables = read_activities(file.path, rows=file.job.record_count)

@@ -11,6 +11,8 @@ from marketo_assets.pump.assets import build_assets
 from marketo_assets.pump.sensors import build_schedule, build_sensor
 from marketo_assets.resources import build_resources
 from marketo_assets.settings import Settings
+from marketo_assets.sync.assets import build_sync_assets
+from marketo_assets.sync.schedules import build_sync_job
 
 
 def build_defs(settings: Settings, *, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -18,10 +20,12 @@ def build_defs(settings: Settings, *, resources: Mapping[str, Any] | None = None
     pumps = settings.config.pumps.items()
     drops = [build_schedule(settings, name, pump) for name, pump in pumps]
     extract = [settings.config.extract.activities] if settings.config.extract else []
-    return dg.Definitions(
+    sync = settings.config.sync
+    defs = dg.Definitions(
         assets=[
             *(asset for name, pump in pumps for asset in build_assets(settings, name, pump)),
             *(asset for config in extract for asset in build_extract_assets(config)),
+            *(build_sync_assets(settings.config) if sync else ()),
         ],
         sensors=[
             *(build_sensor(settings, name) for name, _ in pumps),
@@ -35,3 +39,4 @@ def build_defs(settings: Settings, *, resources: Mapping[str, Any] | None = None
         # A run has one step: a process of its own for it would only cost the imports again.
         executor=dg.in_process_executor,
     )
+    return dg.Definitions.merge(defs, build_sync_job(sync, is_on=settings.is_local)) if sync else defs

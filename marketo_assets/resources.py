@@ -93,6 +93,12 @@ class MarketoResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as 
             yield
 
     @contextmanager
+    def syncs(self) -> Iterator[None]:
+        """Held while a part of the sync runs: two at once would each take the other's writes for changes."""
+        with process_lock(Path(self.state_dir), "sync", SystemClock()):
+            yield
+
+    @contextmanager
     def activity_writes(self) -> Iterator[None]:
         """Held while activities are stored: two transactions that add one guid at once would both add it."""
         with process_lock(Path(self.state_dir), "activity-writes", SystemClock()):

@@ -47,6 +47,11 @@ class EmulatedMarketo:
             yield
 
     @contextmanager
+    def syncs(self) -> Iterator[None]:
+        with process_lock(self.state_dir, "sync", self.clock):
+            yield
+
+    @contextmanager
     def lead_writes(self) -> Iterator[None]:
         with lead_write_lock(self.state_dir, self.clock):
             yield

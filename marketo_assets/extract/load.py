@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from marketo_assets.extract.bulk_route import ExportedFile, Exports, windows_begun, windows_exported
+from marketo_assets.extract.bulk_route import ExportedFile, Exports, activities_of, windows_begun, windows_taken
 from marketo_assets.extract.csv_file import ActivityFileError, read_activities
 from marketo_assets.extract.export_jobs import ExportJobs
 from marketo_assets.extract.forecast import BYTES_PER_DAY, Plan, PlannedWindow, Quotas, Route, plan
@@ -49,7 +49,7 @@ class LoadTask:
     @property
     def exports(self) -> Exports:
         """What the bulk route needs of it."""
-        return Exports(self.client, self.jobs, self.type_ids, self.folder, self.poll_seconds)
+        return Exports(self.client, self.jobs, activities_of(self.type_ids), self.folder, self.poll_seconds)
 
 
 @dataclass(frozen=True)
@@ -139,19 +139,12 @@ def _by_plan(task: LoadTask, planned: Plan) -> Iterator[Loaded]:
 
 
 def _by_bulk(task: LoadTask, reasons: Mapping[Window, str]) -> Iterator[Loaded]:
-    """Windows by bulk extract. For a file that cannot be read, though it is what Marketo made, another is made once."""
     counts = {window: DayCounts() for window in reasons}
-    unread: dict[Window, ActivityFileError] = {}
-    for waiting in (list(reasons), unread):
-        for file in windows_exported(task.exports, list(waiting)):
-            try:
-                yield _store_file(task, file, reasons[file.window], counts[file.window])
-            except ActivityFileError as error:
-                task.jobs.abandon(file.job.export_id, str(error))
-                file.path.unlink()
-                if file.window in unread:
-                    raise
-                unread[file.window] = error
+
+    def take(file: ExportedFile) -> Loaded:
+        return _store_file(task, file, reasons[file.window], counts[file.window])
+
+    yield from windows_taken(task.exports, reasons, take, ActivityFileError)
 
 
 def _store_file(task: LoadTask, file: ExportedFile, reason: str, counts: DayCounts) -> Loaded:

@@ -23,7 +23,7 @@ RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 _REMEMBERED: Final = timedelta(days=31)
 """How long a stopped run is gone on with: a sensor that was off does not begin with what nobody waits for."""
 _STOPPED: Final = [ACTIVITIES.to_user_string(), ACTIVITY_LEADS.to_user_string()]
-_UNFINISHED: Final = [
+UNFINISHED: Final = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -59,7 +59,7 @@ def _poll(config: ActivitiesConfig, status: dg.DefaultScheduleStatus) -> dg.Sche
         today = context.scheduled_execution_time.astimezone(UTC).date()
         if today < config.start:
             return dg.SkipReason(f"nothing is read before {config.start}")
-        running = context.instance.get_runs(dg.RunsFilter(tags={POLL_TAG: "yes"}, statuses=_UNFINISHED), limit=1)
+        running = context.instance.get_runs(dg.RunsFilter(tags={POLL_TAG: "yes"}, statuses=UNFINISHED), limit=1)
         if running:
             return dg.SkipReason(f"run {running[0].run_id} is still reading")
         stopped = context.instance.get_runs(dg.RunsFilter(tags={POLL_TAG: "yes", STOPPED_TAG: _STOPPED}), limit=1)
@@ -135,7 +135,7 @@ def range_request(days: str, run_key: str | None = None, assets: Sequence[dg.Ass
 
 
 def cron_line(interval: timedelta) -> str:
-    """An interval of marketo.yaml of less than a day as a cron line (UTC)."""
+    """An interval of marketo.yaml as a cron line (UTC)."""
     if interval < timedelta(hours=1):
         return f"*/{interval // timedelta(minutes=1)} * * * *"
-    return f"0 */{interval // timedelta(hours=1)} * * *"
+    return f"0 */{interval // timedelta(hours=1)} * * *" if interval < timedelta(days=1) else "0 0 * * *"

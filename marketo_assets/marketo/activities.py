@@ -16,6 +16,7 @@ from marketo_assets.marketo.errors import PagingTokenError, ReplyError, RequestE
 TYPES_PATH: Final = "/rest/v1/activities/types.json"
 PAGING_TOKEN_PATH: Final = "/rest/v1/activities/pagingtoken.json"  # noqa: S105 -- a path, no secret
 ACTIVITIES_PATH: Final = "/rest/v1/activities.json"
+LEAD_CHANGES_PATH: Final = "/rest/v1/activities/leadchanges.json"
 DELETED_LEADS_PATH: Final = "/rest/v1/activities/deletedleads.json"
 MAX_TYPES: Final = 10
 # A URI may have 8 KB (HTTP 414); the host and the path need some of it. Tokens have grown that long.
@@ -86,6 +87,15 @@ def activity_pages(client: MarketoClient, token: str, type_ids: Sequence[int]) -
     if not 1 <= len(type_ids) <= MAX_TYPES:
         raise ValueError(f"A call takes 1 to {MAX_TYPES} activity types; these are {len(type_ids)}.")
     return _pages(client, ACTIVITIES_PATH, token, {"activityTypeIds": ",".join(map(str, type_ids))})
+
+
+def lead_change_pages(client: MarketoClient, token: str, fields: Sequence[str]) -> Iterator[ActivityPage]:
+    """Every page of new leads (type 12) and of changed values (type 13) of these fields, by REST name, from `token`.
+
+    A changed value comes as `fields: [{name, newValue, oldValue}]`. Raises as `activity_pages` does; a field that
+    Marketo does not have is a PagingTokenError as well: the two cannot be told apart by their codes.
+    """
+    return _pages(client, LEAD_CHANGES_PATH, token, {"fields": ",".join(fields)})
 
 
 def deleted_lead_pages(client: MarketoClient, token: str) -> Iterator[ActivityPage]:

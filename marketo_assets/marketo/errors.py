@@ -100,6 +100,10 @@ class UriTooLongError(RequestError):
     """HTTP 414: the URI is over 8 KB."""
 
 
+class CrmSyncOnError(RequestError):
+    """1018: Marketo's native sync with a CRM is on, so companies can be changed in the CRM alone."""
+
+
 class PagingTokenError(RequestError):
     """Marketo does not take this paging token (any more): get a new one from the time where the old one began."""
 
@@ -206,8 +210,15 @@ ERROR_TABLE: Final[tuple[Rule, ...]] = (
         logging.WARNING,
         RequestError,
         "Sending it again cannot help: the values, the fields or the instance's set-up have to change",
-        "1001 1002 1003 1004 1005 1006 1007 1008 1009 1010 1011 1012 1013 1014 1015 1017 1018 1021 1022 1025 1036 1037 "
-        "1049",
+        "1001 1002 1003 1004 1005 1006 1007 1008 1009 1010 1011 1012 1013 1014 1015 1017 1021 1022 1025 1036 1037 1049",
+    ),
+    Rule(
+        ErrorClass.ROW,
+        1,
+        logging.WARNING,
+        CrmSyncOnError,
+        "Change these records in the CRM: its native sync is on",
+        "1018",
     ),
     Rule(ErrorClass.REQUEST, 1, logging.WARNING, BodyTooLargeError, "Send fewer rows", "413"),
     Rule(ErrorClass.REQUEST, 1, logging.ERROR, UriTooLongError, "Send the filter as a form by POST", "414"),

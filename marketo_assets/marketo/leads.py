@@ -1,9 +1,9 @@
 """Leads: describe their fields, upsert them, find them. What to send and why belongs to the flows."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import orjson
 
@@ -22,11 +22,15 @@ log = logging.getLogger("marketo_assets.marketo")
 
 DESCRIBE_PATH: Final = "/rest/v1/leads/describe.json"
 LEADS_PATH: Final = "/rest/v1/leads.json"
+DELETE_PATH: Final = "/rest/v1/leads/delete.json"
+_LEAD_NOT_FOUND: Final = "1004"
 MAX_ROWS: Final = 300
 MAX_FILTER_VALUES: Final = 300
 _READ: Final = {"_method": "GET"}
 # Marketo says "1 MB"; the smaller reading of it.
 MAX_BODY_BYTES: Final = 1_000_000
+
+Result = TypeVar("Result")
 
 # createDuplicate is left out: a lost reply cannot be told from a lost request, and sending it again makes another lead.
 Action = Literal["createOrUpdate", "createOnly", "updateOnly"]
@@ -80,36 +84,11 @@ def sync_leads(
 ) -> list[LeadResult]:
     """Upsert up to 300 rows, each a JSON object in bytes; the results by position, one per row.
 
-    A batch that times out after its retries, or is too large for Marketo, is halved and the halves sent in turn; a
-    single row that still is raises. After a lost reply the batch is sent again, so a row that was created can read
-    "updated" (or, with createOnly, "skipped" with 1005). Raises ValueError for more than 300 rows or 1 MB, MarketoError
-    otherwise: then nothing is known of these rows.
+    After a lost reply the batch is sent again, so a row that was created can read "updated" (or, with createOnly,
+    "skipped" with 1005). For the rest, see `write_rows`.
     """
-    body = sync_body(rows, action=action, lookup_field=lookup_field, partition_name=partition_name)
-    if not 1 <= len(rows) <= MAX_ROWS or len(body) >= MAX_BODY_BYTES:
-        raise ValueError(
-            f"A call takes 1 to {MAX_ROWS} rows and less than {MAX_BODY_BYTES} bytes; "
-            f"these are {len(rows)} rows and {len(body)} bytes."
-        )
-    try:
-        envelope = client.request("POST", LEADS_PATH, json_body=body)
-    except (TimedOutError, BodyTooLargeError) as error:
-        if len(rows) == 1:
-            raise
-        log.warning("%s: %s, %d rows are sent in halves", LEADS_PATH, error.code, len(rows))
-        if isinstance(error, TimedOutError):
-            client.wait(WRITE_SETTLE_SECONDS)
-        half = len(rows) // 2
-        return [
-            result
-            for part in (rows[:half], rows[half:])
-            for result in sync_leads(
-                client, part, action=action, lookup_field=lookup_field, partition_name=partition_name
-            )
-        ]
-    if len(envelope.result) != len(rows):
-        raise _shape(f"{len(envelope.result)} results for {len(rows)} rows", LEADS_PATH, envelope)
-    return [_result(item, envelope) for item in envelope.result]
+    head = _sync_head(action, lookup_field, partition_name)
+    return write_rows(client, LEADS_PATH, head, rows, lambda item, _, envelope: _result(item, envelope))
 
 
 def sync_body(
@@ -120,10 +99,67 @@ def sync_body(
     partition_name: str | None = None,
 ) -> bytes:
     """The request body of `sync_leads`."""
+    return _body(_sync_head(action, lookup_field, partition_name), rows)
+
+
+def _sync_head(action: Action, lookup_field: str, partition_name: str | None) -> dict[str, str]:
     head = {"action": action, "lookupField": lookup_field}
-    if partition_name is not None:
-        head["partitionName"] = partition_name
+    return head if partition_name is None else {**head, "partitionName": partition_name}
+
+
+def write_rows(
+    client: MarketoClient,
+    path: str,
+    head: Mapping[str, str],
+    rows: Sequence[bytes],
+    read: Callable[[Any, int, Envelope], Result],
+    *,
+    timeout: float | None = None,
+) -> list[Result]:
+    """POST up to 300 rows as the `input` after `head`; each result read by position (its own, from 0), one per row.
+
+    A batch that times out after its retries, or is too large for Marketo, is halved and the halves sent in turn; a
+    single row that still is raises. Raises ValueError for more than 300 rows or 1 MB, MarketoError otherwise: then
+    nothing is known of these rows.
+    """
+    body = _body(head, rows)
+    if not 1 <= len(rows) <= MAX_ROWS or len(body) >= MAX_BODY_BYTES:
+        raise ValueError(
+            f"A call takes 1 to {MAX_ROWS} rows and less than {MAX_BODY_BYTES} bytes; "
+            f"these are {len(rows)} rows and {len(body)} bytes."
+        )
+    try:
+        envelope = client.request("POST", path, json_body=body, timeout=timeout)
+    except (TimedOutError, BodyTooLargeError) as error:
+        if len(rows) == 1:
+            raise
+        log.warning("%s: %s, %d rows are sent in halves", path, error.code, len(rows))
+        if isinstance(error, TimedOutError):
+            client.wait(WRITE_SETTLE_SECONDS)
+        half = len(rows) // 2
+        halves = (rows[:half], rows[half:])
+        return [result for part in halves for result in write_rows(client, path, head, part, read, timeout=timeout)]
+    if len(envelope.result) != len(rows):
+        raise _shape(f"{len(envelope.result)} results for {len(rows)} rows", path, envelope)
+    return [read(item, position, envelope) for position, item in enumerate(envelope.result)]
+
+
+def _body(head: Mapping[str, str], rows: Sequence[bytes]) -> bytes:
     return b"".join((orjson.dumps(head)[:-1], b',"input":[', b",".join(rows), b"]}"))
+
+
+def delete_leads(client: MarketoClient, ids: Sequence[int]) -> list[int]:
+    """Delete up to 300 leads; returns those that are there no longer, whoever deleted them.
+
+    Raises ValueError for more than 300 ids, MarketoError otherwise.
+    """
+    if not 1 <= len(ids) <= MAX_ROWS:
+        raise ValueError(f"A call takes 1 to {MAX_ROWS} leads; these are {len(ids)}.")
+    body = orjson.dumps({"input": [{"id": lead_id} for lead_id in ids]})
+    envelope = client.request("POST", DELETE_PATH, json_body=body)
+    if len(envelope.result) != len(ids):
+        raise _shape(f"{len(envelope.result)} results for {len(ids)} leads", DELETE_PATH, envelope)
+    return [lead_id for lead_id, item in zip(ids, envelope.result, strict=True) if _is_gone(item)]
 
 
 def leads_by_filter(
@@ -178,6 +214,15 @@ def _field(item: dict[str, Any]) -> LeadField:
         length=item.get("length"),
         read_only=bool(item["rest"].get("readOnly")),
     )
+
+
+def _is_gone(item: Any) -> bool:
+    match item:
+        case {"status": "deleted"}:
+            return True
+        case {"reasons": [{"code": code}, *_]}:
+            return str(code) == _LEAD_NOT_FOUND
+    return False
 
 
 def _result(item: Any, envelope: Envelope) -> LeadResult:

@@ -62,6 +62,9 @@ def build_assets(settings: Settings, name: str, pump: PumpConfig) -> Sequence[dg
 
 
 def _drop_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDefinition:
+    sync = settings.config.sync
+    is_synced = sync is not None and sync.leads is not None and sync.leads.pump == name
+
     @dg.asset(
         key=[name, "drop"],
         deps=[source_key(pump)],
@@ -90,7 +93,9 @@ def _drop_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDef
             ledger.settle_missing_files(bucket.exists)
             source = observe_source(session, pump)
             context.log_event(dg.AssetObservation(source_key(pump), metadata=metadata.source(source)))
-            with changed_contacts(session, name, pump, mapping, retry_refused=config.retry_refused) as snapshot:
+            with changed_contacts(
+                session, name, pump, mapping, retry_refused=config.retry_refused, is_synced=is_synced
+            ) as snapshot:
                 dropped = export(
                     session,
                     ledger,

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from snowflake.connector.errors import ProgrammingError
 
@@ -22,6 +21,7 @@ from marketo_assets.pump.files import ROW_COUNT, SHA256, Bucket
 from marketo_assets.pump.ledger import PAGE_ROWS, Ledger
 from marketo_assets.pump.mapping import LeadMapping
 from marketo_assets.pump.reader import CsvFile
+from marketo_assets.pump.source import as_text, latest_contacts, source_names
 from marketo_assets.warehouse.session import Warehouse
 from marketo_assets.warehouse.sql import identifier, plain_parts, statement
 
@@ -54,7 +54,7 @@ def observe_source(warehouse: Warehouse, pump: PumpConfig) -> SourceState:
     Raises ConfigError when the table or a mapped column is missing, naming what marketo.yaml asks for.
     """
     _check_columns(warehouse, pump)
-    counts = warehouse.rows(statement(_PACKAGE, "source_counts", **_source_names(pump)))[0]
+    counts = warehouse.rows(statement(_PACKAGE, "source_counts", **source_names(pump)))[0]
     return SourceState(
         int(counts["contacts"]),
         int(counts["blank_keys"]),
@@ -80,15 +80,6 @@ def _check_columns(warehouse: Warehouse, pump: PumpConfig) -> None:
         raise ConfigError(problems)
 
 
-def _source_names(pump: PumpConfig) -> dict[str, str]:
-    return {
-        "table": identifier(pump.source.table),
-        "updated_at": identifier(pump.source.updated_at),
-        # Without blanks of any kind around it, as the reader of the file compares keys; TRIM takes spaces alone.
-        "key_text": rf"lower(regexp_replace(to_varchar({identifier(pump.source.key)}), '^\\s+|\\s+$', ''))",
-    }
-
-
 @contextmanager
 def changed_contacts(
     warehouse: Warehouse,
@@ -97,6 +88,7 @@ def changed_contacts(
     mapping: LeadMapping,
     *,
     retry_refused: bool,
+    is_synced: bool,
 ) -> Iterator[str]:
     """A table of the contacts to send, numbered from 1, under the name yielded; dropped at the end.
 
@@ -105,43 +97,22 @@ def changed_contacts(
     prefix = f"{_SNAPSHOT}{pump_name}_"
     warehouse.drop_leftovers(prefix)
     snapshot = identifier(f"{prefix}{secrets.token_hex(4)}")
-    columns = ", ".join(f"{identifier(m.column)} as C_{at}" for at, m in enumerate(mapping.fields))
     warehouse.execute(
         statement(
             _PACKAGE,
             "snapshot",
             snapshot=snapshot,
-            columns=columns,
-            fingerprint_parts=_fingerprint_parts(mapping),
-            **_source_names(pump),
+            latest_contacts=latest_contacts(pump, mapping),
         ),
         pump=pump_name,
         retry_refused=retry_refused,
+        is_synced=is_synced,
         mapping_version=mapping.version,
     )
     try:
         yield snapshot
     finally:
         warehouse.execute(f"drop table if exists {snapshot}")
-
-
-def _fingerprint_parts(mapping: LeadMapping) -> str:
-    """Arguments of CONCAT: each field's name, the length of its text, and the text; nothing for a null.
-
-    So a field newly mapped changes the fingerprints of just those contacts that have a value in it. A null that is to
-    clear its field says so. Not OBJECT_CONSTRUCT: the order of an object's keys is not defined.
-    """
-    parts = []
-    for mapped in sorted(mapping.fields, key=lambda m: m.field.name):
-        text = f"to_varchar({identifier(mapped.column)})"
-        name = _literal(mapped.field.name)
-        null = f"'{name} cleared;'" if mapped.when_null == "clear" else "''"
-        parts.append(f"coalesce('{name}=' || length({text}) || ':' || {text} || ';', {null})")
-    return ", ".join(parts)
-
-
-def _literal(name: str) -> str:
-    return name.replace("'", "''").replace("%", "%%").replace("\\", "\\\\")
 
 
 def export(
@@ -197,18 +168,9 @@ def _write_part(
                 first=page,
                 last=min(page + PAGE_ROWS - 1, last),
             )
-            writer.write_table(pa.table([_as_text(column) for column in rows.columns], schema=schema))
+            writer.write_table(pa.table([as_text(column) for column in rows.columns], schema=schema))
     digest = hashlib.sha256()
     with local.open("rb") as written:
         while block := written.read(1 << 20):
             digest.update(block)
     return CsvFile(local, header, digest.hexdigest(), local.stat().st_size)
-
-
-def _as_text(column: Any) -> Any:
-    """Values as text that the reader takes back without loss; times in UTC, to the microsecond."""
-    kind = column.type
-    if pa.types.is_timestamp(kind):
-        utc = column.cast(pa.timestamp("us", kind.tz), safe=False)
-        return (pc.local_timestamp(utc.cast(pa.timestamp("us", "UTC"))) if kind.tz else utc).cast(pa.string())
-    return column.cast(pa.string())

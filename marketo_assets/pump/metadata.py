@@ -86,14 +86,15 @@ def leads(report: FileReport, stats: CallStats, seconds: float) -> Metadata:
         "mapped_columns_not_in_file": dg.MetadataValue.json(list(report.absent_columns)),
     }
     if report.codes:
-        told["codes"] = _table(("code", "rows"), [{"code": c, "rows": n} for c, n in sorted(report.codes.items())])
+        told["codes"] = table(("code", "rows"), [{"code": c, "rows": n} for c, n in sorted(report.codes.items())])
     if report.sample:
-        told["refused_rows_sample"] = _table(("row_number", "code", "reason"), report.sample)
+        told["refused_rows_sample"] = table(("row_number", "code", "reason"), report.sample)
     if report.rejects_uri:
         told["rejects"] = dg.MetadataValue.text(report.rejects_uri)
     return told
 
 
-def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
+def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """The columns of rows as Dagster shows a table."""
     records = [dg.TableRecord({column: row[column] for column in columns}) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(column) for column in columns]))

@@ -1,6 +1,6 @@
 """Rows of a file as Marketo wants them, or as rejected: one JSON object a row, whole or not at all."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -110,7 +110,7 @@ def prepare(
     if not len(chunk.row_numbers):
         return [], settled
     columns = {field.field.name: cast_column(chunk.cells.column(name), field) for name, field in match.columns}
-    faults = _faults(columns, {field.field.name: name for name, field in match.columns})
+    faults = faults_of(columns, {field.field.name: name for name, field in match.columns})
     names = list(columns)
     keys = columns[mapping.key.field.name].values
     to_send = []
@@ -131,11 +131,11 @@ def prepare(
         else:
             lead = {name: value for name, value in zip(names, cells, strict=True) if value is not None}
             lead[mapping.key.field.name] = str(keys[at]).strip()
-            to_send.append(PreparedRow(number, key, orjson.dumps(lead, default=_null)))
+            to_send.append(PreparedRow(number, key, orjson.dumps(lead, default=json_null)))
     return to_send, settled
 
 
-def _faults(columns: dict[str, Column], spelled: dict[str, str]) -> dict[int, tuple[str, str]]:
+def faults_of(columns: Mapping[str, Column], spelled: Mapping[str, str]) -> dict[int, tuple[str, str]]:
     """The first fault of each bad row, by position in the chunk: code and reason."""
     faults: dict[int, tuple[str, str]] = {}
     for name, column in columns.items():
@@ -144,8 +144,8 @@ def _faults(columns: dict[str, Column], spelled: dict[str, str]) -> dict[int, tu
     return faults
 
 
-def _null(value: object) -> None:
-    """JSON null empties a field of a lead (fact sheet: sync leads)."""
+def json_null(value: object) -> None:
+    """What CLEAR is in JSON, as orjson's `default`: null empties a field (fact sheet: sync leads)."""
     if not isinstance(value, Clear):
         raise TypeError
 

@@ -14,7 +14,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from marketo_assets.sandbox.marketo import EmulatorOptions, Fault, FaultsError, load_faults
+from marketo_assets.sandbox.marketo import (
+    CustomObjectsError,
+    EmulatorOptions,
+    Fault,
+    FaultsError,
+    ObjectType,
+    load_custom_objects,
+    load_faults,
+)
 from marketo_assets.sandbox.processes import DAYS, Sandbox, SandboxError, SandboxOptions, stop_like_ctrl_c
 
 CHECK_SECONDS = 0.5
@@ -46,6 +54,13 @@ def _read_faults(_context: click.Context, _parameter: click.Parameter, file: Pat
     try:
         return [] if file is None else load_faults(file)
     except FaultsError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _read_objects(_context: click.Context, _parameter: click.Parameter, file: Path | None) -> tuple[ObjectType, ...]:
+    try:
+        return () if file is None else load_custom_objects(file)
+    except CustomObjectsError as error:
         raise click.BadParameter(str(error)) from error
 
 
@@ -104,6 +119,13 @@ def _read_faults(_context: click.Context, _parameter: click.Parameter, file: Pat
 )
 @click.option("--token-seconds", type=click.IntRange(1), default=3600, show_default=True, help="Life of a token.")
 @click.option(
+    "--custom-objects",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=_read_objects,
+    help="YAML file: the custom objects that Marketo has.",
+)
+@click.option("--native-crm", is_flag=True, help="Marketo's companies can be read only, as with a CRM's own sync.")
+@click.option(
     "--faults",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     callback=_read_faults,
@@ -128,6 +150,8 @@ def sandbox(
     export_refresh_seconds: float,
     export_quota_mb: int | None,
     token_seconds: int,
+    custom_objects: tuple[ObjectType, ...],
+    native_crm: bool,
     faults: list[Fault],
 ) -> None:
     """Run a local Snowflake, S3 and Marketo that need no account, until Ctrl-C. What they hold outlives a restart."""
@@ -143,6 +167,8 @@ def sandbox(
         token_seconds=token_seconds,
         latency_ms=latency_ms,
         live_activities_per_minute=activities_per_minute,
+        custom_objects=custom_objects,
+        native_crm=native_crm,
         faults=faults,
     )
     console = Console()

@@ -50,9 +50,28 @@ def read_options(options: Mapping[str, Any]) -> marketo.EmulatorOptions:
             "state": options["state"] and Path(options["state"]),
             "partitions": tuple(options["partitions"]),
             "lists": tuple(options["lists"]),
+            "programs": tuple(options["programs"]),
+            "custom_objects": tuple(_read_object(**given) for given in options["custom_objects"]),
             "custom_activity_types": tuple(_read_type(**given) for given in options["custom_activity_types"]),
             "faults": [marketo.Fault(**fault) for fault in options["faults"]],
         }
+    )
+
+
+def _read_object(
+    *,
+    fields: Sequence[Mapping[str, Any]],
+    links: Sequence[Mapping[str, Any]],
+    dedupe_fields: Sequence[str],
+    also_searchable: Sequence[str],
+    **given: Any,
+) -> marketo.ObjectType:
+    return marketo.ObjectType(
+        **given,
+        fields=tuple(marketo.ObjectField(**field) for field in fields),
+        dedupe_fields=tuple(dedupe_fields),
+        links=tuple(marketo.ObjectLink(**link) for link in links),
+        also_searchable=tuple(also_searchable),
     )
 
 

@@ -32,7 +32,7 @@ create table if not exists EXPORT_JOBS (
     run_id varchar not null,
     created_at timestamp_ntz not null,
     closed_at timestamp_ntz
-) comment = 'One row per bulk extract job of activities: open, loaded or abandoned';
+) comment = 'One row per bulk extract job: open, loaded, compared (leads) or abandoned; type_ids: of activities, or leads/ and a hash of the fields';
 create table if not exists SYNC_WATERMARKS (
     stream varchar not null,
     token varchar not null,

@@ -1,20 +1,7 @@
 -- The contacts to send, numbered: what differs from what Marketo last accepted, was not refused as it is,
 -- and is not under way in an open file with the same values.
 create transient table ${snapshot} as
-with source as (
-    select
-        ${key_text} as contact_key,
-        sha2(concat(${fingerprint_parts}), 256) as contact_fingerprint,
-        ${updated_at} as changed_at,
-        ${columns}
-    from ${table}
-),
-latest as (
-    -- Keys are compared trimmed and in lower case; of several contacts with one key the last changed is sent.
-    select * from source
-    where contact_key <> ''
-    qualify row_number() over (partition by contact_key order by changed_at desc nulls last, contact_fingerprint) = 1
-),
+${latest_contacts},
 under_way as (
     -- Only what was exported last counts: an older open file is not going to undo a newer one.
     select e.key, e.fingerprint
@@ -31,6 +18,8 @@ from latest
 left join PUMP_FINGERPRINTS known on known.pump = %(pump)s and known.key = latest.contact_key
 left join under_way on under_way.key = latest.contact_key and under_way.fingerprint = latest.contact_fingerprint
 where under_way.key is null
+    -- Contacts that have a lead are the sync's, where there is one: it sends their changes field by field.
+    and not (%(is_synced)s and latest.contact_key in (select contact_key from SYNC_CONTACTS where pump = %(pump)s))
     and coalesce(known.fingerprint, '') <> latest.contact_fingerprint
     and (
         %(retry_refused)s

@@ -53,4 +53,16 @@ create table if not exists DUPLICATE_LEADS (
     chosen_ids varchar not null,
     policy varchar not null,
     recorded_at timestamp_ntz not null
-) comment = 'One row per key that several leads hold: their ids, the ones written, and by which policy'
+) comment = 'One row per key that several leads hold: their ids, the ones written, and by which policy';
+create table if not exists SYNC_CONTACTS (
+    pump varchar not null,
+    contact_key varchar not null,
+    lead_id number(38, 0) not null,
+    state varchar not null,
+    reason varchar,
+    contact_fingerprint varchar not null,
+    lead_hash varchar not null,
+    bases varchar not null,
+    run_id varchar not null,
+    synced_at timestamp_ntz not null
+) comment = 'One row per contact that has a lead, kept in step by the sync: linked, lost (its lead is gone) or gone (it is)'

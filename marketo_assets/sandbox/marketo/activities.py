@@ -127,8 +127,8 @@ def lead_changes(
     for activity in expand_flat(event, fields, user):
         attributes, changed = activity["attributes"], []
         if event.type == CHANGE_DATA_VALUE:
-            field = fields.by_id[activity["primaryAttributeValueId"]]
-            if field.name not in asked:
+            field = fields.by_id.get(activity.get("primaryAttributeValueId", 0))
+            if field is None or field.name not in asked:
                 yield None
                 continue
             values = {"newValue": attributes.get("New Value"), "oldValue": attributes.get("Old Value")}

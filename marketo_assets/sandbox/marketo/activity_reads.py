@@ -112,7 +112,7 @@ class ActivityReads:
         for type_id in sorted(types):
             if type_id not in self._instance.activity_types:
                 raise ApiError("1003", f"Invalid activity type id '{type_id}'")
-        return types - {DELETE_LEAD}
+        return types if self._instance.options.deletes_in_activities else types - {DELETE_LEAD}
 
     def _filter(self, call: Call, types: set[int]) -> IsAsked:
         leads = asked_numbers(call, "leadIds")

@@ -1,26 +1,17 @@
 """The emulator itself: lets calls in, runs them, answers; independent of HTTP servers and clients.
 
-Endpoints live in the modules of their themes (routes.py has the table). A call has a beginning, where limits are
-checked and matches decided, and an end, where its work is done; between the two lies its latency.
+Endpoints live in the modules of their themes (routes.py has the table), what is done without a call in direct.py.
+A call has a beginning, where limits are checked and matches decided, and an end, where its work is done; between the
+two lies its latency.
 """
 
-import threading
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
-
-import orjson
 
 from marketo_assets.marketo.clock import Clock
-from marketo_assets.sandbox.marketo.activities import any_activity, expand
-from marketo_assets.sandbox.marketo.activity_fill import LATE_SHARE, fill_activities
-from marketo_assets.sandbox.marketo.activity_time import ActivityTime
-from marketo_assets.sandbox.marketo.activity_types import ActivityType
+from marketo_assets.sandbox.marketo.direct import DirectAccess
 from marketo_assets.sandbox.marketo.exports import Exports
 from marketo_assets.sandbox.marketo.faults import ERROR_TEXTS, Fault, FaultPlan
-from marketo_assets.sandbox.marketo.fill import fill_leads
 from marketo_assets.sandbox.marketo.identity import TOKEN_PATH, Identity
-from marketo_assets.sandbox.marketo.instance import open_instance, show_lead
 from marketo_assets.sandbox.marketo.limits import UNCOUNTED_CODES, Limits
 from marketo_assets.sandbox.marketo.options import MAX_BODY_BYTES, MAX_ROWS, MAX_URI_BYTES, EmulatorOptions
 from marketo_assets.sandbox.marketo.routes import Route, Router, build_routes
@@ -57,21 +48,17 @@ class PendingCall:
     in_flight: bool = False
 
 
-class Emulator:
+class Emulator(DirectAccess):
     """One emulated Marketo instance. Thread-safe."""
 
     def __init__(self, options: EmulatorOptions, clock: Clock) -> None:
         """Opens the state; `close` it in the end."""
-        self.options = options
-        self.clock = clock
-        self._lock = threading.RLock()
-        self._instance = open_instance(options, clock)
-        self._time = ActivityTime(self._instance)
+        super().__init__(options, clock)
         self._usage = Usage(self._instance.store, clock)
         self._limits = Limits(options, self._usage)
         self._identity = Identity(options, self._instance.store, clock)
         self._exports = Exports(self._instance)
-        self._router = Router(build_routes(self._instance, self._usage, self._exports))
+        self._router = Router(build_routes(self._instance, self._usage, self._exports, self._records))
         self._faults = FaultPlan(options.faults)
         self._late: list[tuple[float, PendingCall]] = []
         self._requests = 0
@@ -123,101 +110,6 @@ class Emulator:
         """For a call whose client has gone: its work is done all the same, so many seconds from now."""
         with self._lock:
             self._late.append((self.clock.monotonic() + seconds, pending))
-
-    def fill(
-        self, leads: int, emails: Iterable[str] | None = None, *, duplicate_share: float = 0.02, seed: int = 0
-    ) -> int:
-        """Add existing leads, of a past year, without activities; the number added.
-
-        `emails` gives one lead each its address, in order, instead of invented ones. `duplicate_share` of the
-        addresses are held by two or three leads. The same arguments make the same leads.
-        """
-        with self._lock:
-            return fill_leads(self._instance, leads, emails, duplicate_share, seed)
-
-    def fill_activities(self, count: int, days: int, *, seed: int = 0, late_share: float = LATE_SHARE) -> int:
-        """Add activities of the past `days` days, up to now, of usual types over the leads there are; the number added.
-
-        `late_share` of them were committed ten minutes to two days after they happened, the others at once. Where
-        activities are there already, the new ones come after them in the order of commit: they are all late then.
-        The same arguments at the same time make the same activities. ValueError where no lead is.
-        """
-        with self._lock:
-            self._catch_up()
-            return fill_activities(self._instance, count, days, seed, late_share)
-
-    def add_activities(
-        self,
-        type_id: int,
-        lead_ids: Iterable[int],
-        at: float,
-        *,
-        attributes: Mapping[str, Any] | None = None,
-        primary: str | None = None,
-        primary_id: int | None = None,
-        campaign_id: int | None = None,
-    ) -> list[int]:
-        """One activity for each of these leads, committed now; their ids, which are their marketoGUIDs as numbers.
-
-        `at`: when they happened, epoch seconds, ValueError if that is to come. The values are kept as they are. No
-        lead and no type has to exist.
-        """
-        with self._lock:
-            self._catch_up()
-            store, now = self._instance.store, self._instance.now()
-            if at > now:
-                raise ValueError(f"an activity at {at} has not happened yet: it is {now}")
-            detail = orjson.dumps(any_activity(attributes or {}, primary, primary_id, campaign_id))
-            first = store.next_activity_id
-            with store.transaction():
-                store.add_past_activities((now, int(at), lead_id, type_id, detail) for lead_id in lead_ids)
-            return list(range(first, store.next_activity_id))
-
-    def put_activity_type(self, activity_type: ActivityType) -> None:
-        """Add an activity type, or change the one with its id, until the emulator is closed."""
-        with self._lock:
-            self._instance.activity_types.put(activity_type)
-
-    def remove_activity_type(self, type_id: int) -> None:
-        """Take an activity type away until the emulator is closed; its activities stay. KeyError if there is none."""
-        with self._lock:
-            self._instance.activity_types.remove(type_id)
-
-    def activities_made(self) -> int:
-        """How many activities there have ever been, those included that are past their retention."""
-        with self._lock:
-            self._catch_up()
-            return self._instance.store.next_activity_id - 1
-
-    def lead_count(self) -> int:
-        """How many leads there are."""
-        with self._lock:
-            self._catch_up()
-            return self._instance.store.lead_count()
-
-    def leads(self, fields: Iterable[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Every lead, ascending by id, with these fields or all that are not empty."""
-        with self._lock:
-            self._catch_up()
-            stored = list(self._instance.store.all_leads())
-        names = list(fields) if fields is not None else [field.name for field in self._instance.fields.fields]
-        for lead in stored:
-            shown = show_lead(self._instance, lead, names)
-            yield shown if fields is not None else {name: value for name, value in shown.items() if value is not None}
-
-    def activities(self, type_id: int | None = None) -> Iterator[dict[str, Any]]:
-        """Every activity, in the order of their commit, of one type or all."""
-        position = 1
-        while True:
-            with self._lock:
-                self._catch_up()
-                events = self._instance.store.activities_from(position)
-            for event in events:
-                if type_id in {None, event.type}:
-                    yield from expand(event, self._instance.fields, self.options.api_user)
-            if not events:
-                return
-            position = events[-1].id + events[-1].size
 
     def calls(self) -> int:
         """Calls counted today (US Central)."""
@@ -296,8 +188,7 @@ class Emulator:
         return _json(error_body(pending.request_id, error.code, error.message))
 
     def _catch_up(self) -> None:
-        """What has happened by now without a call."""
-        self._time.catch_up()
+        super()._catch_up()
         self._finish_late()
 
     def _finish_late(self) -> None:

@@ -44,7 +44,7 @@ def read_activity_request(instance: Instance, document: Mapping[str, Any]) -> Ex
 def read_lead_request(instance: Instance, document: Mapping[str, Any]) -> ExportRequest:
     """The job a lead export is created with: `fields`, and exactly one filter."""
     _check_format(document)
-    fields = _fields(document, instance.fields.position)
+    fields = _fields(document, {field.name for field in instance.fields.visible})
     if not fields:
         raise ApiError("1002", "Missing value for the required parameter 'fields'")
     filters = _filters(document, _LEAD_FILTERS)

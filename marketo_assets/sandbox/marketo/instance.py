@@ -5,7 +5,7 @@ No endpoint belongs here; each theme's module takes an Instance.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import orjson
@@ -13,21 +13,24 @@ import orjson
 from marketo_assets.marketo.clock import Clock
 from marketo_assets.sandbox.marketo.activity_types import ActivityTypes
 from marketo_assets.sandbox.marketo.fields import Field, FieldTable
+from marketo_assets.sandbox.marketo.object_types import ObjectTypes
 from marketo_assets.sandbox.marketo.options import MAX_ROWS, EmulatorOptions
 from marketo_assets.sandbox.marketo.store import Store, StoredLead
 from marketo_assets.sandbox.marketo.wire import ApiError, Call, stamp
 
+_FIELD_ORDER, _CHANGED_FIELDS = "field_order", "changed_fields"
 _ID = re.compile(r"\d{1,15}", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """State, fields, activity types, options and time."""
+    """State, fields, types, options and time."""
 
     store: Store
     fields: FieldTable
     activity_types: ActivityTypes
+    object_types: ObjectTypes
     options: EmulatorOptions
     clock: Clock
 
@@ -37,13 +40,25 @@ class Instance:
 
 
 def open_instance(options: EmulatorOptions, clock: Clock) -> Instance:
-    """Open or make the state; the field order it was made with is kept for good."""
+    """Open or make the state; the field order it was made with is kept for good, and so are changed fields."""
     store = Store(options.state)
-    stored_order = store.meta("field_order")
-    fields = FieldTable(orjson.loads(stored_order) if stored_order else [])
+    stored_order, changed = store.meta(_FIELD_ORDER), store.meta(_CHANGED_FIELDS)
+    fields = FieldTable(
+        orjson.loads(stored_order) if stored_order else [],
+        [Field(**field) for field in orjson.loads(changed)] if changed else [],
+    )
+    types = ObjectTypes(options.custom_objects, int(clock.now()))
+    instance = Instance(store, fields, ActivityTypes(options.custom_activity_types), types, options, clock)
+    keep_fields(instance)
+    return instance
+
+
+def keep_fields(instance: Instance) -> None:
+    """Remember in the state what the lead fields are."""
+    store, fields = instance.store, instance.fields
     store.blank = fields.blank
-    store.set_meta("field_order", orjson.dumps([field.name for field in fields.fields]).decode())
-    return Instance(store, fields, ActivityTypes(options.custom_activity_types), options, clock)
+    store.set_meta(_FIELD_ORDER, orjson.dumps([field.name for field in fields.fields]).decode())
+    store.set_meta(_CHANGED_FIELDS, orjson.dumps([asdict(field) for field in fields.changed()]).decode())
 
 
 def show_lead(instance: Instance, lead: StoredLead, names: Iterable[str]) -> dict[str, object]:
@@ -58,7 +73,8 @@ def show_lead(instance: Instance, lead: StoredLead, names: Iterable[str]) -> dic
         elif name == "mktoName":
             shown[name] = full_name(instance, lead)
         else:
-            shown[name] = lead.values[position[name]]
+            place = position.get(name)  # None: renamed since an export job was made
+            shown[name] = None if place is None else lead.values[place]
     return shown
 
 

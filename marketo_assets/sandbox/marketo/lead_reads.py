@@ -18,6 +18,7 @@ from marketo_assets.sandbox.marketo.instance import (
 )
 from marketo_assets.sandbox.marketo.options import MAX_MATCHES, MAX_ROWS
 from marketo_assets.sandbox.marketo.paging import make_token, read_token
+from marketo_assets.sandbox.marketo.values import folded
 from marketo_assets.sandbox.marketo.wire import Answer, ApiError, Call
 
 _LARGEST_KEY = 2**53
@@ -32,7 +33,7 @@ class LeadReads:
 
     def describe(self, _call: Call) -> Answer:
         """GET leads/describe.json."""
-        return Answer(describe(self._instance.fields.fields))
+        return Answer(describe(self._instance.fields.visible))
 
     def describe2(self, _call: Call) -> Answer:
         """GET leads/describe2.json."""
@@ -86,7 +87,7 @@ def find_leads(instance: Instance, field: Field, values: list[Any]) -> dict[Any,
 def lookup_key(field: Field, value: Any) -> Any:
     """How values of a lookup field are compared: texts in any case, numbers as numbers. None for no key."""
     if field.data_type not in {"integer", "reference"}:
-        return value.lower() if isinstance(value, str) and value else None
+        return folded(value) if isinstance(value, str) and value else None
     try:
         number = int(value)
     except (TypeError, ValueError):

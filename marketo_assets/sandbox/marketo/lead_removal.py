@@ -3,8 +3,13 @@
 from typing import Any
 
 from marketo_assets.sandbox.marketo import activities
+from marketo_assets.sandbox.marketo.company_leads import CompanyLinks
+from marketo_assets.sandbox.marketo.fields import ReadRow
 from marketo_assets.sandbox.marketo.instance import Instance, asked_lead_ids, full_name, lead_id
+from marketo_assets.sandbox.marketo.lead_values import change_lead
 from marketo_assets.sandbox.marketo.options import MAX_LOSERS
+from marketo_assets.sandbox.marketo.record_links import move_links
+from marketo_assets.sandbox.marketo.record_store import StoredRecord
 from marketo_assets.sandbox.marketo.store import StoredLead
 from marketo_assets.sandbox.marketo.wire import Answer, ApiError, Call, RowProblem
 
@@ -17,6 +22,7 @@ class LeadRemoval:
     def __init__(self, instance: Instance) -> None:
         """Of this instance."""
         self._instance = instance
+        self._companies = CompanyLinks(instance)
 
     def delete(self, call: Call) -> Answer:
         """POST leads/delete.json, DELETE leads.json: each id is deleted or skipped (1004)."""
@@ -38,8 +44,8 @@ class LeadRemoval:
     def merge(self, call: Call) -> Answer:
         """POST leads/{id}/merge.json: the losers' values fill what is empty in the winner, then the losers are gone.
 
-        At most 25 losers (1080); a lead that is missing fails the call (1004, a choice). The losers' list memberships
-        and activities become the winner's. `mergeInCRM` has no effect: there is no CRM.
+        At most 25 losers (1080); a lead that is missing fails the call (1004, a choice). The losers' memberships,
+        activities and custom objects become the winner's. `mergeInCRM` has no effect: there is no CRM.
         """
         winner_id = int(call.path_values["id"])
         loser_ids = list(dict.fromkeys(asked_lead_ids(call, ("leadId", "leadIds"))))
@@ -57,6 +63,7 @@ class LeadRemoval:
         for loser_id in loser_ids:
             store.hand_over(loser_id, winner_id)
         store.delete_leads(loser_ids)
+        move_links(self._instance, [leads[loser_id] for loser_id in loser_ids], winner)
         store.add_activities(self._instance.now(), events)
         return Answer()
 
@@ -96,23 +103,28 @@ class LeadRemoval:
         return Answer(result)
 
     def _take_values(self, winner: StoredLead, losers: list[StoredLead], request_id: str) -> list[activities.Event]:
-        fields, now = self._instance.fields, self._instance.now()
+        """What is empty in the winner comes from the first loser that has it, and so does its company."""
+        fields, now, store = self._instance.fields, self._instance.now(), self._instance.store
         taken: dict[int, Any] = {}
         for position, value in enumerate(winner.values):
             if value is None:
                 taken[position] = next(
                     (lead.values[position] for lead in losers if lead.values[position] is not None), None
                 )
-        taken = {position: value for position, value in taken.items() if value is not None}
-        if not taken:
+        row = ReadRow(list(taken), list(taken.values()))
+        row, company = self._companies.without_link(row), self._company_of(winner, losers)
+        change = change_lead(self._instance, winner, self._companies.row_for(winner, row, company), now)
+        if change is None:
             return []
-        for position, value in taken.items():
-            winner.values[position] = value
-        winner.changed = now
-        if not fields.standard.isdisjoint(taken):
-            winner.updated = now
-        self._instance.store.update_leads([winner])
-        if fields.position["email"] in taken:
-            self._instance.store.set_email_keys([winner], fields.position["email"])
-        positions, new = list(taken), list(taken.values())
-        return [activities.changed_values(winner.id, request_id, "mergeLeads", positions, [None] * len(positions), new)]
+        store.update_leads([winner])
+        if fields.position["email"] in change.positions:
+            store.set_email_keys([winner], fields.position["email"])
+        if company is not None:
+            store.link_leads({winner.id: company.number})
+        return [activities.changed_values(winner.id, request_id, "mergeLeads", *change)]
+
+    def _company_of(self, winner: StoredLead, losers: list[StoredLead]) -> StoredRecord | None:
+        """The first loser's company, for a winner that has none."""
+        of_lead = self._instance.store.companies_of([winner.id, *(lead.id for lead in losers)])
+        number = next((of_lead[lead.id] for lead in losers if lead.id in of_lead), None)
+        return None if number is None or winner.id in of_lead else self._companies.numbered([number])[number]

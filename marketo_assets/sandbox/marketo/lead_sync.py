@@ -6,14 +6,15 @@ unique. Within one call rows are taken in order (UNCONFIRMED).
 """
 
 from dataclasses import dataclass, field
-from itertools import compress
-from operator import ne
 from typing import Any, Literal, get_args
 
 from marketo_assets.sandbox.marketo import activities
-from marketo_assets.sandbox.marketo.fields import Field, ReadRow
+from marketo_assets.sandbox.marketo.company_leads import CompanyLinks
+from marketo_assets.sandbox.marketo.fields import COMPANY_LINK, Field, ReadRow
 from marketo_assets.sandbox.marketo.instance import Instance, searchable_field
 from marketo_assets.sandbox.marketo.lead_reads import find_leads, lookup_key
+from marketo_assets.sandbox.marketo.lead_values import change_lead
+from marketo_assets.sandbox.marketo.record_store import StoredRecord
 from marketo_assets.sandbox.marketo.store import StoredLead
 from marketo_assets.sandbox.marketo.values import BadValueError
 from marketo_assets.sandbox.marketo.wire import Answer, ApiError, Call, RowProblem
@@ -37,6 +38,9 @@ class RowPlan:
     lead_id: int | None = None
     slot: int | None = None
     creates: bool = False
+    company_name: str | None = None
+    company: int | None = None
+    """The company that the lead is to be linked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +58,13 @@ class _Writes:
 
     now: int
     new: list[StoredLead]
+    companies: dict[int, StoredRecord]
+    """Those that rows name, as far as they are (still) there."""
     updated: dict[int, StoredLead] = field(default_factory=dict)
     new_emails: dict[int, StoredLead] = field(default_factory=dict)
     events: list[activities.Event] = field(default_factory=list)
+    links: dict[int, int] = field(default_factory=dict)
+    """Company of each lead that gets one."""
 
 
 class LeadSync:
@@ -65,6 +73,7 @@ class LeadSync:
     def __init__(self, instance: Instance) -> None:
         """Of this instance."""
         self._instance = instance
+        self._companies = CompanyLinks(instance)
         self._email = instance.fields.position["email"]
         self._partition = instance.fields.position["leadPartitionId"]
         self._id = instance.fields.position["id"]
@@ -78,6 +87,7 @@ class LeadSync:
         partition_id = self._asked_partition(document.get("partitionName"), action)
         lookup = searchable_field(self._instance, str(document.get("lookupField") or "email"))
         rows = [self._read_row(row, action, lookup) for row in call.rows(document)]
+        self._find_companies(rows)
         return SyncPlan(rows, self._match(rows, action, lookup), partition_id)
 
     def finish(self, call: Call) -> Answer:
@@ -86,7 +96,8 @@ class LeadSync:
         instance = self._instance
         now = instance.now()
         known = instance.store.leads([row.lead_id for row in plan.rows if row.lead_id is not None])
-        writes = _Writes(now, self._blank_leads(plan, now))
+        companies = self._companies.numbered({row.company for row in plan.rows if row.company is not None})
+        writes = _Writes(now, self._blank_leads(plan, now), companies)
         result = [self._write_row(row, plan, known, writes, call) for row in plan.rows]
         if writes.new:
             instance.store.insert_leads(writes.new, self._email)
@@ -94,6 +105,7 @@ class LeadSync:
             instance.store.update_leads(writes.updated.values())
         if writes.new_emails:
             instance.store.set_email_keys(writes.new_emails.values(), self._email)
+        instance.store.link_leads(writes.links)
         instance.store.add_activities(now, writes.events)
         return Answer(result)
 
@@ -120,7 +132,20 @@ class LeadSync:
         lookup_value = read.values[list(row).index(lookup.name)] if lookup.name in row else None
         if action != "createDuplicate" and lookup_value is None:
             return RowPlan(problem=RowProblem("1003", f"Value for lookup field '{lookup.name}' not found"))
-        return RowPlan(read, lookup_value)
+        if COMPANY_LINK not in row:
+            return RowPlan(read, lookup_value)
+        company_name = read.values[list(row).index(COMPANY_LINK)]  # None: the link cannot be unset
+        return RowPlan(self._companies.without_link(read), lookup_value, company_name=company_name)
+
+    def _find_companies(self, rows: list[RowPlan]) -> None:
+        """UNCONFIRMED: a row that names a company which is not there is skipped, or the name in it ignored."""
+        named = {row.company_name for row in rows if row.company_name is not None}
+        found = self._companies.named(named) if named else {}
+        for row in rows:
+            if row.company_name in found:
+                row.company = found[row.company_name].number
+            elif row.company_name is not None and self._instance.options.unknown_company == "skip":
+                row.problem = RowProblem("1013", f"Company '{row.company_name}' not found")
 
     def _match(self, rows: list[RowPlan], action: Action, lookup: Field) -> int:
         """Decide every row; the number of leads to make."""
@@ -166,33 +191,30 @@ class LeadSync:
         lead = known.get(row.lead_id) if row.lead_id is not None else writes.new[row.slot or 0]
         if lead is None:
             return _NOT_FOUND.row()  # deleted since the call arrived
+        company = None if row.company is None else writes.companies.get(row.company)
+        read = row.read
+        if company is not None or self._companies.is_linked(lead):
+            read = self._companies.row_for(lead, read, company)
+        if not row.creates and plan.partition_id not in {None, lead.values[self._partition]}:
+            return RowProblem("1010", "Partition update not allowed").row()
+        if company is not None:
+            writes.links[lead.id] = company.number
         if row.creates:
-            for position, value in zip(row.read.positions, row.read.values, strict=True):
+            for position, value in zip(read.positions, read.values, strict=True):
                 lead.values[position] = value
             writes.events.append(activities.new_lead(lead.id, call.request_id, METHOD))
             return {"id": lead.id, "status": "created"}
-        if plan.partition_id is not None and lead.values[self._partition] != plan.partition_id:
-            return RowProblem("1010", "Partition update not allowed").row()
-        self._update(lead, row.read, writes, call, stored=row.lead_id is not None)
+        self._update(lead, read, writes, call, stored=row.lead_id is not None)
         return {"id": lead.id, "status": "updated"}
 
     def _update(self, lead: StoredLead, row: ReadRow, writes: _Writes, call: Call, *, stored: bool) -> None:
-        positions, values = row
-        before = [lead.values[position] for position in positions]
-        if before == values:
+        change = change_lead(self._instance, lead, row, writes.now)
+        if change is None:
             return
-        differs = list(map(ne, before, values))
-        changed, new = list(compress(positions, differs)), list(compress(values, differs))
-        for position, value in zip(changed, new, strict=True):
-            lead.values[position] = value
-        lead.changed = writes.now
-        if not self._instance.fields.standard.isdisjoint(changed):
-            lead.updated = writes.now
-        old = list(compress(before, differs))
-        writes.events.append(activities.changed_values(lead.id, call.request_id, METHOD, changed, old, new))
+        writes.events.append(activities.changed_values(lead.id, call.request_id, METHOD, *change))
         if stored:
             writes.updated[lead.id] = lead
-            if self._email in changed:
+            if self._email in change.positions:
                 writes.new_emails[lead.id] = lead
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from marketo_assets.sandbox.marketo.activity_types import ActivityType
 from marketo_assets.sandbox.marketo.faults import Fault
+from marketo_assets.sandbox.marketo.object_types import ObjectType
 
 MAX_ROWS = 300
 """Rows in one write, values in one filter, leads on one page."""
@@ -41,6 +42,12 @@ class EmulatorOptions:
     """Lead partitions the API user may write to, ids from 1; the first holds what names none."""
     lists: tuple[str, ...] = ("Newsletter", "Customers")
     """Static lists, ids from 1001."""
+    programs: tuple[str, ...] = ("Webinar", "Trial")
+    """Programs, ids from 2001."""
+    custom_objects: tuple[ObjectType, ...] = ()
+    """Types of custom objects there are at the start."""
+    native_crm: bool = False
+    """A CRM is natively in step with the instance: its companies can be read only (1018)."""
     custom_activity_types: tuple[ActivityType, ...] = ()
     """Beside the standard ones, ids from 100001; one with the id of a standard type takes its place."""
     deleted_lead_days: int | None = 14
@@ -54,6 +61,10 @@ class EmulatorOptions:
     """UNCONFIRMED: a call that still sends its token as a query or form parameter gets 601 instead of 603."""
     unknown_row_field: Literal["row", "response"] = "row"
     """UNCONFIRMED: whether an unknown field name (1006) fails its row or the whole call."""
+    unknown_company: Literal["skip", "ignore"] = "skip"
+    """UNCONFIRMED: whether a lead's row that names a company which is not there is skipped, or written without it."""
+    deletes_in_activities: bool = True
+    """UNCONFIRMED: whether activities.json has Delete Lead too, or deletedleads.json alone."""
     export_refresh_seconds: float = 60.0
     """How far apart the moments are at which the status of an export job is looked up; 0: it is always the latest."""
     export_seconds: float = 60.0

@@ -13,22 +13,29 @@ from typing import Any, Final
 from marketo_assets.sandbox.marketo.activity_reads import ActivityReads
 from marketo_assets.sandbox.marketo.activity_writes import ActivityWrites
 from marketo_assets.sandbox.marketo.exports import EXPORT_KINDS, LISTED_KINDS, Exports
+from marketo_assets.sandbox.marketo.field_schema import FieldSchema, is_of_company, is_of_lead
 from marketo_assets.sandbox.marketo.instance import Instance
 from marketo_assets.sandbox.marketo.lead_reads import LeadReads
 from marketo_assets.sandbox.marketo.lead_removal import LeadRemoval
 from marketo_assets.sandbox.marketo.lead_sync import LeadSync
 from marketo_assets.sandbox.marketo.lists import StaticLists
+from marketo_assets.sandbox.marketo.programs import Programs
+from marketo_assets.sandbox.marketo.record_endpoints import OBJECT, Records
 from marketo_assets.sandbox.marketo.usage import Usage
 from marketo_assets.sandbox.marketo.wire import ApiError, Call, Handler
 
 BULK: Final = "/bulk/v1"
-_PLACEHOLDERS: Final = {"export_id": r"[^/]{1,100}"}
+_PLACEHOLDERS: Final = {
+    "export_id": r"[^/]{1,100}",
+    "field": r"[A-Za-z]\w{0,99}",
+    OBJECT: r"(?!schema\b)[A-Za-z]\w{0,99}",
+}
 """Those that are no integers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint. `path` below `root`, `{name}` for an integer in it, `{export_id}` for that of an export job."""
+    """One endpoint. `path` below `root`, `{name}` for an integer in it, or for what _PLACEHOLDERS says of that name."""
 
     method: str
     path: str
@@ -37,7 +44,7 @@ class Route:
     root: str = "/rest/v1"
 
 
-def build_routes(instance: Instance, usage: Usage, exports: Exports) -> list[Route]:
+def build_routes(instance: Instance, usage: Usage, exports: Exports, records: Records) -> list[Route]:
     """Every endpoint of the instance but identity."""
     reads, sync, removal = LeadReads(instance), LeadSync(instance), LeadRemoval(instance)
     lists, activities = StaticLists(instance), ActivityReads(instance)
@@ -69,7 +76,30 @@ def build_routes(instance: Instance, usage: Usage, exports: Exports) -> list[Rou
         Route("GET", "/stats/usage/last7days.json", usage.usage_last_7_days),
         Route("GET", "/stats/errors.json", usage.errors),
         Route("GET", "/stats/errors/last7days.json", usage.errors_last_7_days),
+        Route("GET", "/leads/programs/{id}.json", Programs(instance).leads),
+        *_record_routes(records),
+        *_field_routes("/leads", FieldSchema(instance, is_of_lead)),
+        *_field_routes("/companies", FieldSchema(instance, is_of_company)),
         *_export_routes(exports),
+    ]
+
+
+def _record_routes(records: Records) -> list[Route]:
+    routes = [Route("GET", "/customobjects.json", records.types)]
+    for path in ("/companies", f"/customobjects/{{{OBJECT}}}"):
+        routes += [
+            Route("GET", f"{path}/describe.json", records.describe),
+            Route("GET", f"{path}.json", records.find),
+            Route("POST", f"{path}.json", records.sync),
+            Route("POST", f"{path}/delete.json", records.delete),
+        ]
+    return routes
+
+
+def _field_routes(path: str, schema: FieldSchema) -> list[Route]:
+    return [
+        Route("GET", f"{path}/schema/fields.json", schema.find),
+        Route("GET", f"{path}/schema/fields/{{field}}.json", schema.by_name),
     ]
 
 

@@ -2,6 +2,7 @@
 
 No custom field belongs here (see custom_fields.py) and no behaviour (see fields.py).
 One row: field id, REST name, display name, dataType, length or None, read-only by REST, SOAP name or None.
+COMPANY_FIELDS names those of the type Company, which a company has as well as a lead.
 """
 
 StandardRow = tuple[int, str, str, str, int | None, bool, str | None]
@@ -114,4 +115,23 @@ STANDARD_FIELDS: tuple[StandardRow, ...] = (
     (625, "acquisitionProgramId", "Acquisition Program", "reference", None, False, "Acquisition Program ID"),
     (627, "mktoAcquisitionDate", "Acquisition Date", "datetime", None, False, None),
     (830, "ecids", "ECIDs", "string", 255, True, None),
+)
+
+COMPANY_FIELDS = frozenset(
+    {
+        "company",
+        "site",
+        "billingStreet",
+        "billingCity",
+        "billingState",
+        "billingCountry",
+        "billingPostalCode",
+        "website",
+        "mainPhone",
+        "annualRevenue",
+        "numberOfEmployees",
+        "industry",
+        "sicCode",
+        "mktoCompanyNotes",
+    }
 )

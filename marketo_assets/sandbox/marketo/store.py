@@ -1,6 +1,7 @@
-"""The emulator's state in one SQLite file: leads, static lists, tokens and counters, beside the activities.
+"""The emulator's state in one SQLite file: leads, tokens and counters, beside what has a module of its own.
 
-No rule of Marketo's belongs here. The activities are kept by activity_store.py, the file itself by state_file.py.
+No rule of Marketo's belongs here. Activities are kept by activity_store.py, memberships by membership_store.py,
+companies and custom objects by record_store.py, export jobs by export_store.py, the file itself by state_file.py.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,8 @@ import orjson
 
 from marketo_assets.sandbox.marketo.activity_store import ActivityStore
 from marketo_assets.sandbox.marketo.export_store import ExportStore
+from marketo_assets.sandbox.marketo.membership_store import MembershipStore
+from marketo_assets.sandbox.marketo.record_store import RecordStore
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lead (
@@ -19,10 +22,6 @@ CREATE TABLE IF NOT EXISTS lead (
     doc BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS lead_email ON lead (email);
-CREATE TABLE IF NOT EXISTS list_member (
-    list_id INTEGER NOT NULL, lead_id INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (list_id, lead_id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS list_member_lead ON list_member (lead_id);
 CREATE TABLE IF NOT EXISTS token (token TEXT PRIMARY KEY, client_id TEXT NOT NULL, expires REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS tally (
     day TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (day, kind, name)
@@ -44,7 +43,7 @@ class StoredLead:
     values: list[Any]
 
 
-class Store(ActivityStore, ExportStore):
+class Store(ActivityStore, ExportStore, MembershipStore, RecordStore):
     """One open state file."""
 
     def __init__(self, path: Path | None) -> None:
@@ -158,9 +157,10 @@ class Store(ActivityStore, ExportStore):
         )
 
     def delete_leads(self, lead_ids: Sequence[int]) -> None:
-        """Forget leads and their list memberships."""
+        """Forget leads, their memberships and which company they are linked to."""
+        self.forget_members(lead_ids)
+        self.unlink_leads(lead_ids)
         keys = [(lead_id,) for lead_id in lead_ids]
-        self._database.executemany("DELETE FROM list_member WHERE lead_id = ?", keys)
         self._database.executemany("DELETE FROM lead WHERE id = ?", keys)
 
     def _lead(self, row: tuple[int, int, int, int, bytes]) -> StoredLead:
@@ -169,39 +169,9 @@ class Store(ActivityStore, ExportStore):
         values += self.blank[len(values) :]
         return StoredLead(lead_id, created, updated, changed, values)
 
-    # static lists
-
-    def members(self, list_id: int, after: int, limit: int) -> list[int]:
-        """Lead ids of a list, ascending, beyond `after`."""
-        rows = self._database.execute(
-            "SELECT lead_id FROM list_member WHERE list_id = ? AND lead_id > ? ORDER BY lead_id LIMIT ?",
-            (list_id, after, limit),
-        )
-        return [row[0] for row in rows]
-
-    def members_among(self, list_id: int, lead_ids: Iterable[int]) -> set[int]:
-        """Those of the ids that are on the list."""
-        rows = self._database.execute(
-            "SELECT lead_id FROM list_member WHERE list_id = ? AND lead_id IN (SELECT value FROM json_each(?))",
-            (list_id, _json(lead_ids)),
-        )
-        return {row[0] for row in rows}
-
-    def add_members(self, list_id: int, lead_ids: Iterable[int], at: int) -> None:
-        """Put leads on a list; again is no error."""
-        self._database.executemany(
-            "INSERT OR IGNORE INTO list_member VALUES (?, ?, ?)", ((list_id, lead_id, at) for lead_id in lead_ids)
-        )
-
-    def remove_members(self, list_id: int, lead_ids: Iterable[int]) -> None:
-        """Take leads off a list."""
-        self._database.executemany(
-            "DELETE FROM list_member WHERE list_id = ? AND lead_id = ?", ((list_id, lead_id) for lead_id in lead_ids)
-        )
-
     def hand_over(self, loser_id: int, winner_id: int) -> None:
-        """Give the list memberships and activities of one lead to another."""
-        self._database.execute("UPDATE OR IGNORE list_member SET lead_id = ? WHERE lead_id = ?", (winner_id, loser_id))
+        """Give the memberships and activities of one lead to another."""
+        self.hand_over_memberships(loser_id, winner_id)
         self._database.execute("UPDATE merged SET winner_id = ? WHERE winner_id = ?", (winner_id, loser_id))
         self._database.execute("INSERT INTO merged VALUES (?, ?)", (loser_id, winner_id))
 

@@ -31,6 +31,11 @@ class BadValueError(Exception):
         self.problem = problem
 
 
+def folded(text: str) -> str:
+    """A text as it is compared with others, in any case: of ASCII letters, as SQLite's lower() has it too."""
+    return text.encode().lower().decode()
+
+
 def make_reader(name: str, data_type: str, length: int | None) -> Callable[[Any], Any]:
     """A function from a sent value to the value to keep, for one field.
 

@@ -1,0 +1,64 @@
+"""Marketo's values in a table beside the contact table: one row per live lead, kept as the mirror has it."""
+
+from typing import Final
+
+from marketo_assets.config_sync import LeadSyncConfig
+from marketo_assets.sync.fields import SyncFields
+from marketo_assets.warehouse.session import Warehouse
+from marketo_assets.warehouse.sql import identifier, literal, plain_parts
+
+_TYPES: Final = {
+    "boolean": "boolean",
+    "integer": "number(38, 0)",
+    "score": "number(38, 0)",
+    "float": "float",
+    "currency": "float",
+    "percent": "float",
+    "date": "date",
+    "datetime": "timestamp_ntz",
+}
+
+
+def table_beside(config: LeadSyncConfig) -> str:
+    """The table's name, as marketo.yaml has it or by default."""
+    named = config.pull.table if config.pull else None
+    return named or f"{config.pump}_FROM_MARKETO".upper()
+
+
+def write_back(warehouse: Warehouse, config: LeadSyncConfig, fields: SyncFields) -> tuple[int, int]:
+    """Bring the table beside up to the mirror; returns rows written and rows taken away.
+
+    A column that marketo.yaml names since the last time is added; one that it no longer names is left as it is.
+    """
+    table = identifier(table_beside(config))
+    typed = [(identifier(column), _TYPES.get(each.data_type, "varchar"), each.name) for column, each in fields.pulled]
+    columns = "".join(f", {column} {kind}" for column, kind, _ in typed)
+    warehouse.execute(
+        f"create table if not exists {table}"
+        f" (lead_id number(38, 0) not null, contact_key varchar, lead_hash varchar not null{columns})"
+        " comment = 'One row per lead in Marketo, kept as Marketo has it; times in UTC'"
+    )
+    there = set(warehouse.columns(table))
+    for column, kind, _ in typed:
+        if plain_parts(column)[-1] not in there:
+            warehouse.execute(f"alter table {table} add column {column} {kind}")
+            warehouse.execute(f"update {table} set lead_hash = ''")
+    values = "".join(
+        f", {f'try_cast({text} as {kind})' if kind != 'varchar' else text}"
+        for text, kind in ((f"l.fields[{literal(name)}]::varchar", kind) for _, kind, name in typed)
+    )
+    names = "".join(f", {column}" for column, _, _ in typed)
+    with warehouse.transaction():
+        # A row goes where its lead is gone, or is not as it was; the latter comes again.
+        taken = warehouse.execute(
+            f"delete from {table} where lead_id in (select t.lead_id from {table} t"
+            " left join LEADS l on l.lead_id = t.lead_id and l.merged_into is null and l.deleted_at is null"
+            " where l.lead_id is null or l.fields_hash <> t.lead_hash)"
+        )
+        written = warehouse.execute(
+            f"insert into {table} (lead_id, contact_key, lead_hash{names})"
+            f" select l.lead_id, l.contact_key, l.fields_hash{values} from LEADS l"
+            f" left join {table} t on t.lead_id = l.lead_id"
+            " where t.lead_id is null and l.merged_into is null and l.deleted_at is null"
+        )
+    return written, taken
