@@ -16,6 +16,7 @@ from marketo_assets.marketo.activities import ActivityAttribute, ActivityType
 from marketo_assets.marketo.clock import Clock, utc_now
 from marketo_assets.marketo.leads import LeadField
 from marketo_assets.warehouse.session import Warehouse
+from marketo_assets.warehouse.sql import statement
 
 DELETE_LEAD: Final = 37
 """Bulk extract does not give it out; Get Deleted Leads does (fact: Bulk Extract)."""
@@ -130,6 +131,12 @@ class Catalog:
                 run=self._run_id,
                 seen_at=utc_now(self._clock).replace(tzinfo=None),
             )
+
+
+def seen_fields(warehouse: Warehouse, run_id: str, clock: Clock) -> list[LeadField]:
+    """Lead fields as last seen by whoever looked; empty before the first look."""
+    warehouse.create(statement("marketo_assets.extract", "tables"))
+    return Catalog(warehouse, run_id, clock).lead_fields()
 
 
 def _type(text: str) -> ActivityType:

@@ -204,17 +204,25 @@ class ActivityStore:
         return Watermark(rows[0]["token"], rows[0]["read_until"].replace(tzinfo=UTC)) if rows else None
 
     def move_watermark(self, stream: str, watermark: Watermark) -> None:
-        """Only in the transaction that stores the rows before it."""
-        self._warehouse.execute("delete from SYNC_WATERMARKS where stream = %(stream)s", stream=stream)
-        self._warehouse.execute(
-            "insert into SYNC_WATERMARKS (stream, token, read_until, run_id, moved_at)"
-            " select %(stream)s, %(token)s, %(until)s::timestamp_ntz, %(run)s, %(now)s::timestamp_ntz",
-            stream=stream,
-            token=watermark.token,
-            until=watermark.read_until.astimezone(UTC).replace(tzinfo=None),
-            run=self._run_id,
-            now=self._now(),
+        """Only in the transaction that stores the rows before it, if there are any."""
+        values = {
+            "stream": stream,
+            "token": watermark.token,
+            "until": watermark.read_until.astimezone(UTC).replace(tzinfo=None),
+            "run": self._run_id,
+            "now": self._now(),
+        }
+        moved = self._warehouse.execute(
+            "update SYNC_WATERMARKS set token = %(token)s, read_until = %(until)s::timestamp_ntz, run_id = %(run)s,"
+            " moved_at = %(now)s::timestamp_ntz where stream = %(stream)s",
+            **values,
         )
+        if not moved:
+            self._warehouse.execute(
+                "insert into SYNC_WATERMARKS (stream, token, read_until, run_id, moved_at)"
+                " select %(stream)s, %(token)s, %(until)s::timestamp_ntz, %(run)s, %(now)s::timestamp_ntz",
+                **values,
+            )
 
     def _now(self) -> datetime:
         return utc_now(self._clock).replace(tzinfo=None)

@@ -8,6 +8,7 @@ from dagster_aws.s3 import S3Resource
 
 from marketo_assets.config import PumpConfig
 from marketo_assets.config_types import ConfigError
+from marketo_assets.extract.catalog import seen_fields
 from marketo_assets.marketo.clock import SystemClock
 from marketo_assets.marketo.errors import QuotaExhaustedError
 from marketo_assets.marketo.leads import describe_leads
@@ -86,8 +87,10 @@ def _drop_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDef
         bucket = pump_bucket(settings, name, s3)
         with ExitStack() as stack:
             stack.enter_context(marketo.drops(name))
-            mapping = resolve_mapping(pump, describe_leads(stack.enter_context(marketo.client())))
             session = stack.enter_context(warehouse.session())
+            # The sync looks at the fields, and one that finds nothing is to cost as few calls as can be.
+            seen = seen_fields(session, run_id, clock) if is_synced else []
+            mapping = resolve_mapping(pump, seen or describe_leads(stack.enter_context(marketo.client())))
             ledger = Ledger(session, name, run_id, clock)
             ledger.create_tables()
             ledger.settle_missing_files(bucket.exists)

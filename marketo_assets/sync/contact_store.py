@@ -111,9 +111,9 @@ class Write:
 
 
 def create_tables(warehouse: Warehouse) -> None:
-    """Create what is missing of the sync's tables and the pump's; never changes a table that is there."""
-    warehouse.create(statement(_PACKAGE, "tables"))
-    warehouse.create(statement("marketo_assets.pump", "tables"))
+    """Create what is missing of the sync's tables and of those it shares; never changes a table that is there."""
+    packages = ("marketo_assets.extract", "marketo_assets.pump", _PACKAGE)
+    warehouse.create(";\n".join(statement(package, "tables") for package in packages))
 
 
 class ContactStore:
@@ -226,12 +226,10 @@ class ContactStore:
         writes: Sequence[Write] = (),
         *,
         released: Mapping[str, str | None] | None = None,
-        pulls: Mapping[str, Mapping[str, str | None]] | None = None,
     ) -> None:
         """Store what contacts were left with. All or nothing.
 
         `released`: contacts that are no longer the sync's; the pump takes the fingerprint as sent, None as never sent.
-        `pulls`: new values of the contact table by key and column, if it is to be written.
         """
         with ExitStack() as stack:
             statements: list[str] = []
@@ -249,28 +247,30 @@ class ContactStore:
                     f"insert into SYNC_WRITES (pump, {', '.join(_WRITES.names)}, run_id, written_at)"
                     f" select %(pump)s, {', '.join(_WRITES.names)}, %(run)s, %(now)s::timestamp_ntz from {staged}"
                 )
-            statements += self._pull_statements(stack, pulls or {})
             if not statements:
                 return
             with self._warehouse.transaction():
                 for sql in statements:
                     self._warehouse.execute(sql, **self._names())
 
-    def _pull_statements(self, stack: ExitStack, pulls: Mapping[str, Mapping[str, str | None]]) -> list[str]:
+    def take_over(self, values: Mapping[str, Mapping[str, str | None]]) -> None:
+        """Write values of Marketo's into the contact table, by key and column.
+
+        Before the contacts count as in step: a killed run finds both sides equal. Not in one transaction with that,
+        for the table may be in a database of its own, and the local stand-in writes to one database at a time.
+        """
         by_column: dict[str, list[dict[str, str | None]]] = {}
-        for key, values in pulls.items():
-            for column, value in values.items():
+        for key, columns in values.items():
+            for column, value in columns.items():
                 by_column.setdefault(column, []).append({"contact_key": key, "value": value})
         schema = pa.schema([("contact_key", pa.string()), ("value", pa.string())])
         names = source_names(self._pump)
-        statements = []
         for column, rows in by_column.items():
-            staged = stack.enter_context(self._warehouse.staged(pa.Table.from_pylist(rows, schema=schema)))
-            statements.append(
-                f"update {names['table']} set {identifier(column)} = s.value from {staged} s"
-                f" where {names['key_text']} = s.contact_key"
-            )
-        return statements
+            with self._warehouse.staged(pa.Table.from_pylist(rows, schema=schema)) as staged:
+                self._warehouse.execute(
+                    f"update {names['table']} set {identifier(column)} = s.value from {staged} s"
+                    f" where {names['key_text']} = s.contact_key"
+                )
 
     def _names(self) -> dict[str, Any]:
         now = utc_now(self._clock).replace(tzinfo=None)

@@ -108,7 +108,8 @@ class ContactSync:
         self.counts.cannot_unlink += sum(plan.cannot_unlink for plan in plans)
         rejected = [_rejected(plan) for plan in plans if plan.contact.error]
         self.counts.rejected.update(write.code or "" for write in rejected)
-        self._store.settle([_settled(plan) for plan in plans], rejected, pulls=self._pulls(plans))
+        self._store.take_over(self._pulls(plans))
+        self._store.settle([_settled(plan) for plan in plans], rejected)
         self._push([plan for plan in plans if plan.push], calls=calls)
 
     def _plan(self, contact: Contact, lead: Lead) -> _Plan:

@@ -123,8 +123,7 @@ def _follow(
 def _begin(client: MarketoClient, store: ActivityStore, since: datetime) -> Watermark:
     """Begin a stream anew; what was before is missing, which is noted first: a killed run must not forget it."""
     mark = Watermark(paging_token(client, since), since)
-    with store.transaction():
-        store.move_watermark(CONTINUOUS, Watermark("", since))
+    store.move_watermark(CONTINUOUS, Watermark("", since))
     return mark
 
 
@@ -163,8 +162,7 @@ def _store(
 ) -> int:
     once = {row["marketo_guid"]: row for row in rows}
     if not once:
-        with store.transaction():
-            store.move_watermark(stream, mark)
+        store.move_watermark(stream, mark)
         return 0
     with warehouse.staged(pa.Table.from_pylist([*once.values()], schema=_SCHEMA)) as staged, store.transaction():
         new = warehouse.execute(

@@ -34,7 +34,7 @@ _STATES: Final[Mapping[Outcome, str]] = {"created": "acknowledged", "updated": "
 class ObjectResult(NamedTuple):
     """What became of one row of the diff. `reason` never holds a value."""
 
-    number: int
+    row_number: int
     outcome: Outcome
     code: str | None = None
     reason: str | None = None
@@ -43,7 +43,7 @@ class ObjectResult(NamedTuple):
 
 _RESULT_SCHEMA: Final = pa.schema(
     [
-        ("number", pa.int64()),
+        ("row_number", pa.int64()),
         ("state", pa.string()),
         ("code", pa.string()),
         ("reason", pa.string()),
@@ -54,7 +54,7 @@ _RESULT_SCHEMA: Final = pa.schema(
 
 @dataclass(frozen=True)
 class Diff:
-    """What is to be done, as rows of a table that lasts as long as the diff. `number` counts from 1 within a `what`."""
+    """What is to be done, as rows of a table that lasts as long as the diff; `row_number` counts within a `what`."""
 
     table: str
     counts: Mapping[str, int]
@@ -87,10 +87,12 @@ class ObjectLedger:
 
     @contextmanager
     def diff(self, mapping: ObjectMapping, *, try_again: bool) -> Iterator[Diff]:
-        """Compare the source with what Marketo has accepted. `try_again`: also what was refused or is to wait."""
-        prefix = f"SYNC_SNAPSHOT_{self._sync.name.replace('/', '_').upper()}_"
-        self._warehouse.drop_leftovers(prefix)
-        table = identifier(f"{prefix}{secrets.token_hex(4)}")
+        """Compare the source with what Marketo has accepted. `try_again`: also what was refused or is to wait.
+
+        A copy and not a query, because the source may change while its rows are read; a temporary one, so that a
+        killed process leaves no copy of personal data behind.
+        """
+        table = identifier(f"SYNC_DIFF_{secrets.token_hex(4)}")
         self._warehouse.execute(
             statement(_PACKAGE, "objects_diff", snapshot=table, **_parts(self._sync, mapping)),
             object=self._sync.name,
@@ -106,7 +108,7 @@ class ObjectLedger:
     def _counted(self, table: str) -> Diff:
         rows = self._warehouse.rows(
             "select what, iff(what in ('refused', 'waiting', 'unsent', 'undeleted'), code, null) as told,"
-            " count(*) as n, max(source_rows) as source_rows, count_if(may_be_there) as there"
+            " count(*) as n, max(source_rows) as source_rows, count_if(is_there) as there"
             f" from {table} group by 1, 2 order by 1, 2"
         )
         counts: dict[str, int] = {}
@@ -121,11 +123,11 @@ class ObjectLedger:
         )
 
     def pages(self, diff: Diff, what: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """The rows of one `what`, in order: `number` and the columns."""
+        """The rows of one `what`, in order: `row_number` and the columns."""
         for first in range(1, diff.counts.get(what, 0) + 1, PAGE_ROWS):
             yield self._warehouse.arrow(
-                f"select number, {', '.join(columns)} from {diff.table}"
-                " where what = %(what)s and number between %(first)s and %(last)s order by number",
+                f"select row_number, {', '.join(columns)} from {diff.table}"
+                " where what = %(what)s and row_number between %(first)s and %(last)s order by row_number",
                 what=what,
                 first=first,
                 last=first + PAGE_ROWS - 1,
@@ -138,16 +140,16 @@ class ObjectLedger:
             "update SYNC_OBJECTS o set state = 'under_way', sent_key = s.sent_key,"
             " tried_fingerprint = coalesce(s.fingerprint, o.tried_fingerprint), tried_mapping = %(mapping)s,"
             " tried_at = %(now)s::timestamp_ntz, run_id = %(run)s"
-            f" from {diff.table} s where o.object = %(object)s and o.key = s.key and s.what = %(what)s",
+            f" from {diff.table} s where o.object_name = %(object)s and o.key = s.key and s.what = %(what)s",
             **names,
         )
         if what == "send":
             self._warehouse.execute(
                 "insert into SYNC_OBJECTS"
-                " (object, key, sent_key, state, tried_fingerprint, tried_mapping, tried_at, run_id)"
+                " (object_name, key, sent_key, state, tried_fingerprint, tried_mapping, tried_at, run_id)"
                 " select %(object)s, s.key, s.sent_key, 'under_way', s.fingerprint, %(mapping)s,"
                 f" %(now)s::timestamp_ntz, %(run)s from {diff.table} s"
-                " left join SYNC_OBJECTS o on o.object = %(object)s and o.key = s.key"
+                " left join SYNC_OBJECTS o on o.object_name = %(object)s and o.key = s.key"
                 " where s.what = %(what)s and o.key is null",
                 **names,
             )
@@ -156,21 +158,21 @@ class ObjectLedger:
         """Store what became of rows of one `what`, all or none; a second time changes nothing."""
         rows = [{**each._asdict(), "state": _STATES.get(each.outcome, each.outcome)} for each in results]
         table = pa.Table.from_pylist(rows, schema=_RESULT_SCHEMA)
-        with self._warehouse.staged(table) as staged, self._warehouse.transaction():
+        with self._warehouse.staged(table) as staged:
             self._warehouse.execute(
                 statement(_PACKAGE, "objects_record", results=staged, snapshot=diff.table),
                 longest=int(LONGEST_PAUSE.total_seconds()),
                 **self._names(what),
             )
-            if any(each.outcome == "deleted" for each in results):
-                self._warehouse.execute(
-                    "delete from SYNC_OBJECTS where object = %(object)s and state = 'deleted'", object=self._sync.name
-                )
+        if any(each.outcome == "deleted" for each in results):
+            self._warehouse.execute(
+                "delete from SYNC_OBJECTS where object_name = %(object)s and state = 'deleted'", object=self._sync.name
+            )
 
     def forget(self, diff: Diff) -> None:
         """Drop what is known of rows that are gone from the source and never were in Marketo."""
         self._warehouse.execute(
-            f"delete from SYNC_OBJECTS using {diff.table} s where SYNC_OBJECTS.object = %(object)s"
+            f"delete from SYNC_OBJECTS using {diff.table} s where SYNC_OBJECTS.object_name = %(object)s"
             " and SYNC_OBJECTS.key = s.key and s.what = 'forget'",
             object=self._sync.name,
         )
@@ -178,9 +180,9 @@ class ObjectLedger:
     def waiting_since_before(self, diff: Diff, moment: datetime) -> int:
         """Records that wait and have done so since before `moment` (UTC, naive)."""
         rows = self._warehouse.rows(
-            f"select count(*) as n from SYNC_OBJECTS o join {diff.table} s on s.key = o.key"
-            " where o.object = %(object)s and o.state in ('waiting', 'unsent', 'undeleted')"
-            " and o.waiting_since < %(moment)s::timestamp_ntz and s.what not in ('duplicate_key', 'blank_key', 'gone')",
+            f"select count(distinct o.key) as n from SYNC_OBJECTS o join {diff.table} s on s.key = o.key"
+            " where o.object_name = %(object)s and o.state in ('waiting', 'unsent', 'undeleted')"
+            " and o.waiting_since < %(moment)s::timestamp_ntz and (s.what <> 'gone' or o.state = 'undeleted')",
             object=self._sync.name,
             moment=moment,
         )
@@ -190,7 +192,7 @@ class ObjectLedger:
         """Some records that Marketo does not have as they are: code, reason and how to find them. No values."""
         return self._warehouse.rows(
             "select tried_fingerprint, state, code, reason from SYNC_OBJECTS"
-            " where object = %(object)s and state in ('refused', 'waiting', 'unsent', 'undeleted')"
+            " where object_name = %(object)s and state in ('refused', 'waiting', 'unsent', 'undeleted')"
             " qualify row_number() over (order by tried_at desc, key) <= %(rows)s order by tried_at desc, key",
             object=self._sync.name,
             rows=rows,
@@ -217,6 +219,5 @@ def _parts(sync: ObjectSync, mapping: ObjectMapping) -> dict[str, str]:
         "has_key": " and ".join(f"coalesce({key}, '') <> ''" for key in keys),
         "fingerprint_parts": fingerprint_parts(mapping.fields),
         "columns": ", ".join(columns),
-        "cells": ", ".join(f"n.C_{at}" for at in numbers),
-        "sent_cells": ", ".join(f"iff(what = 'send', C_{at}, null) as C_{at}" for at in numbers),
+        "cells": ", ".join(f"iff(what = 'send', C_{at}, null) as C_{at}" for at in numbers),
     }

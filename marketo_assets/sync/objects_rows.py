@@ -24,7 +24,7 @@ def rows_to_send(ledger: ObjectLedger, diff: Diff, mapping: ObjectMapping, settl
     names = [f"C_{at}" for at in range(len(mapping.fields))]
     for page in ledger.pages(diff, "send", names):
         cells = [as_text(page.column(name.lower())).combine_chunks() for name in names]
-        yield from _prepared(page.column("number").to_pylist(), mapping.fields, cells, settle)
+        yield from _prepared(page.column("row_number").to_pylist(), mapping.fields, cells, settle)
 
 
 def keys_to_delete(ledger: ObjectLedger, diff: Diff, mapping: ObjectMapping, settle: Settle) -> Iterator[PreparedRow]:
@@ -34,10 +34,10 @@ def keys_to_delete(ledger: ObjectLedger, diff: Diff, mapping: ObjectMapping, set
     """
 
     def gone(results: Sequence[ObjectResult]) -> None:
-        settle([ObjectResult(result.number, "deleted") for result in results])
+        settle([ObjectResult(result.row_number, "deleted") for result in results])
 
     for page in ledger.pages(diff, "gone", ["sent_key"]):
-        numbers = page.column("number").to_pylist()
+        numbers = page.column("row_number").to_pylist()
         keys = dict(zip(numbers, map(orjson.loads, page.column("sent_key").to_pylist()), strict=True))
         usable = {number: parts for number, parts in keys.items() if len(parts) == len(mapping.key)}
         gone([ObjectResult(number, "deleted") for number in keys if number not in usable])

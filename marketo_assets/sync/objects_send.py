@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from marketo_assets.marketo.client import MarketoClient
-from marketo_assets.marketo.errors import is_row_code, redact
+from marketo_assets.marketo.errors import is_row_code
 from marketo_assets.marketo.in_flight import in_flight
 from marketo_assets.marketo.records import RecordKind, RecordResult, delete_records, upsert_records
 from marketo_assets.pump.rows import PreparedRow, batches
@@ -90,7 +90,7 @@ def _upserted(row: PreparedRow, result: RecordResult) -> ObjectResult:
         outcome = "waiting"
     elif is_row_code(code) and code not in _PASSING:
         outcome = "rejected"
-    return ObjectResult(row.row_number, outcome, code, redact(result.message or _NO_REASON))
+    return ObjectResult(row.row_number, outcome, code, result.message or _NO_REASON)
 
 
 def _deleted(row: PreparedRow, result: RecordResult) -> ObjectResult:
@@ -98,4 +98,4 @@ def _deleted(row: PreparedRow, result: RecordResult) -> ObjectResult:
     if result.status == "deleted" or result.code == _NOT_FOUND:
         return ObjectResult(row.row_number, "deleted")
     code = result.code or "no_reason"
-    return ObjectResult(row.row_number, "undeleted", code, redact(result.message or _NO_REASON))
+    return ObjectResult(row.row_number, "undeleted", code, result.message or _NO_REASON)

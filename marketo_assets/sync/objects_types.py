@@ -46,7 +46,7 @@ class ObjectTypes:
         """As the last run left it."""
         rows = self._warehouse.rows(
             "select definition, described_at, accepted_types, problem, try_after from SYNC_OBJECT_TYPES"
-            " where object = %(object)s",
+            " where object_name = %(object)s",
             object=self._name,
         )
         if not rows:
@@ -75,13 +75,13 @@ class ObjectTypes:
         updated = self._warehouse.execute(
             "update SYNC_OBJECT_TYPES set definition = %(definition)s, described_at = %(described_at)s::timestamp_ntz,"
             " accepted_types = %(accepted_types)s, problem = %(problem)s, try_after = %(try_after)s::timestamp_ntz,"
-            " run_id = %(run)s where object = %(object)s",
+            " run_id = %(run)s where object_name = %(object)s",
             **names,
         )
         if not updated:
             self._warehouse.execute(
                 "insert into SYNC_OBJECT_TYPES"
-                " (object, definition, described_at, accepted_types, problem, try_after, run_id)"
+                " (object_name, definition, described_at, accepted_types, problem, try_after, run_id)"
                 " select %(object)s, %(definition)s, %(described_at)s::timestamp_ntz, %(accepted_types)s, %(problem)s,"
                 " %(try_after)s::timestamp_ntz, %(run)s",
                 **names,

@@ -61,8 +61,7 @@ class Parts:
     def note_fields(self) -> Drift:
         """Ask Marketo for its fields; returns what is not as it was."""
         drift = self.catalog.note_lead_fields(describe_leads(self.client))
-        with self.store.transaction():
-            self.store.move_watermark(_LEAD_FIELDS, Watermark("", utc_now(self.client.clock)))
+        self.store.move_watermark(_LEAD_FIELDS, Watermark("", utc_now(self.client.clock)))
         return drift
 
     def fields_are_old(self) -> bool:
@@ -91,8 +90,7 @@ class Parts:
                 # An API user without the right to companies: then no field is known to be a company's.
                 names = set()
             mark = Watermark(",".join(sorted(names)), utc_now(self.client.clock))
-            with self.store.transaction():
-                self.store.move_watermark(_COMPANY_FIELDS, mark)
+            self.store.move_watermark(_COMPANY_FIELDS, mark)
         return frozenset(mark.token.split(","))
 
     def _fields(self, described: Sequence[LeadField]) -> SyncFields:
@@ -134,7 +132,6 @@ def opened(
         client = stack.enter_context(marketo.client())
         session = stack.enter_context(warehouse.session())
         parts = Parts(client, session, context.run.run_id, config, pump)
-        parts.store.create_tables()
         create_tables(session)
         try:
             yield parts

@@ -144,9 +144,7 @@ def reconcile(
         pass
     counts.exported = len(comparison.seen)
     if config.deletes != "ignore":
-        if not counts.is_first:
-            catch_up()
-        comparison.settle_gone(min(begins), is_flagged=config.deletes == "flag")
+        comparison.settle_gone(min(begins), catch_up, is_flagged=config.deletes == "flag")
     with store.transaction():
         store.move_watermark(MIRROR, Watermark(",".join(sorted(fields.names)), min(begins).replace(tzinfo=UTC)))
         jobs.compared(exports.order.name)
@@ -188,11 +186,14 @@ class _Comparison:
             unread = [each.lead_id for each in page if each.values is None]
             self._seen.append(np.array(self._read(unread), np.int64))
 
-    def settle_gone(self, since: datetime, *, is_flagged: bool) -> None:
+    def settle_gone(self, since: datetime, catch_up: Callable[[], object], *, is_flagged: bool) -> None:
         """Leads of the mirror that Marketo has no longer: deleted as of `since`, if nothing was heard of them later."""
-        seen = self.seen
+        seen, is_caught_up = self.seen, False
         for ids in self._live_ids(since):
             missing = np.setdiff1d(ids, seen, assume_unique=True).tolist()
+            if missing and not is_caught_up:
+                catch_up()
+                is_caught_up = True
             for start in range(0, len(missing), LEADS_AT_ONCE):
                 page = missing[start : start + LEADS_AT_ONCE]
                 self._end({*page} - {*self._read(page)}, since, is_flagged=is_flagged)

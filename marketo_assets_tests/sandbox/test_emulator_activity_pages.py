@@ -175,13 +175,19 @@ def test_a_call_that_goes_wrong_loses_nothing_the_same_token_gives_the_same_page
         assert len(api.get("activities.json", **asked)["result"]) == 300
 
 
-def test_deletes_come_from_their_own_stream_alone() -> None:
-    with emulated() as (emulator, api):
+@pytest.mark.parametrize("in_activities", [True, False])
+def test_deletes_come_from_their_own_stream_and_from_that_of_activities_unless_switched_off(
+    in_activities: bool,
+) -> None:
+    with emulated(deletes_in_activities=in_activities) as (emulator, api):
         emulator.fill(350, duplicate_share=0)
         names = delete_all(api)
         emulator.add_activities(VISIT, range(1, 1_001), START)
-        assert api.activities(START, 37) == []
-        assert [activity["activityTypeId"] for activity in api.activities(START, 37, VISIT)] == [VISIT] * 1_000
+        assert len(api.activities(START, 37)) == 350 * in_activities
+        assert [activity["activityTypeId"] for activity in api.activities(START, 37, VISIT)] == [
+            *[37] * 350 * in_activities,
+            *[VISIT] * 1_000,
+        ]
         first = api.get("activities/deletedleads.json", nextPageToken=api.paging_token(START))
         second = api.get("activities/deletedleads.json", nextPageToken=first["nextPageToken"])
         idle = api.get("activities/deletedleads.json", nextPageToken=second["nextPageToken"], batchSize="10")

@@ -6,7 +6,7 @@ from marketo_assets.marketo.clock import VirtualClock
 from marketo_assets_tests.sandbox.emulator_calls import START, emulated
 
 DAY = 86_400.0
-VISIT, FORM, DELETE = 1, 2, 37
+VISIT, FORM, NEW, CHANGE, DELETE = 1, 2, 12, 13, 37
 
 
 def test_deletes_go_after_14_days_the_documented_types_after_90_and_the_others_stay() -> None:
@@ -34,6 +34,31 @@ def test_retention_can_be_switched_off() -> None:
         emulator.add_activities(VISIT, [1], START)
         clock.advance(1_000 * DAY)
         assert [activity["activityTypeId"] for activity in emulator.activities()] == [12, DELETE, VISIT]
+
+
+def test_every_stream_forgets_changes_after_90_days_deletes_after_14_and_new_leads_never() -> None:
+    clock = VirtualClock(START)
+    with emulated(clock) as (_, api):
+        api.sync({"email": "a@example.test"}, {"email": "b@example.test"})
+        api.sync({"email": "a@example.test", "city": "Rome"})
+        api.post("leads/delete.json", id="2")
+        seen = []
+        for days in (14, 1, 75, 1):
+            clock.advance(days * DAY)
+            api.sign_in()
+            asked = {"nextPageToken": api.paging_token(START), "fields": "city"}
+            streams = (
+                api.get("activities/leadchanges.json", **asked),
+                api.get("activities/deletedleads.json", **asked),
+            )
+            told = [[row["activityTypeId"] for row in stream.get("result", [])] for stream in streams]
+            seen.append((*told, [row["activityTypeId"] for row in api.activities(START, NEW, CHANGE, DELETE)]))
+    assert seen == [
+        ([NEW, NEW, CHANGE], [DELETE], [NEW, NEW, CHANGE, DELETE]),
+        ([NEW, NEW, CHANGE], [], [NEW, NEW, CHANGE]),
+        ([NEW, NEW, CHANGE], [], [NEW, NEW, CHANGE]),
+        ([NEW, NEW], [], [NEW, NEW]),
+    ]
 
 
 def test_ids_of_what_is_gone_are_not_given_again_and_old_tokens_go_on(tmp_path: Path) -> None:

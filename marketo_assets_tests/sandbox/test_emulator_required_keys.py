@@ -9,9 +9,20 @@ from typing import Any
 import pytest
 
 from marketo_assets_tests.sandbox.emulator_calls import Api, emulated
+from marketo_assets_tests.sandbox.record_calls import TYPES, put_companies
 
 ENVELOPE = {"requestId", "success"}
 LIST_ENVELOPE = ENVELOPE | {"result"}
+FIELD = {
+    *("displayName", "name", "description", "dataType"),
+    *("isHidden", "isHtmlEncodingInEmail", "isSensitive", "isCustom", "isApiCreated"),
+}
+# The description calls the name `apiName`, and requires what belongs to drafts of types; documented replies have
+# neither, and no `relationships` for companies.
+DESCRIBED = {
+    *("name", "displayName", "description", "createdAt", "updatedAt"),
+    *("idField", "dedupeFields", "searchableFields", "fields"),
+}
 
 
 @pytest.mark.parametrize(
@@ -25,6 +36,16 @@ LIST_ENVELOPE = ENVELOPE | {"result"}
         ("lists.json", {}, {"id", "name", "createdAt", "updatedAt"}),
         ("lists/1001.json", {}, {"id", "name", "createdAt", "updatedAt"}),
         ("lists/1001/leads.json", {}, {"id"}),
+        ("leads/programs/2001.json", {}, {"id", "membership"}),
+        ("leads/schema/fields.json", {}, FIELD),
+        ("leads/schema/fields/email.json", {}, FIELD),
+        ("companies/schema/fields.json", {}, FIELD),
+        ("companies/schema/fields/company.json", {}, FIELD),
+        ("companies/describe.json", {}, DESCRIBED),
+        ("companies.json", {"filterType": "company", "filterValues": "ACME"}, {"id", "seq"}),
+        ("customobjects.json", {}, DESCRIBED - {"fields"} | {"relationships"}),
+        ("customobjects/pet_c/describe.json", {}, DESCRIBED | {"relationships"}),
+        ("customobjects/pet_c.json", {"filterType": "petId", "filterValues": "1"}, {"marketoGUID", "seq"}),
         ("lists/1001/leads/ismember.json", {"id": "1"}, {"id"}),
         ("stats/usage.json", {}, {"date", "total", "users"}),
         ("stats/usage/last7days.json", {}, {"date", "total", "users"}),
@@ -33,15 +54,20 @@ LIST_ENVELOPE = ENVELOPE | {"result"}
     ],
 )
 def test_reads_carry_what_is_required(path: str, parameters: dict[str, str], required: set[str]) -> None:
-    with emulated() as (_, api):
+    with emulated(custom_objects=TYPES) as (emulator, api):
         _prepare(api)
+        emulator.put_program_members(2001, [1])
         reply = api.get(path, **parameters)
     _check(reply, required)
 
 
 def test_writes_carry_what_is_required() -> None:
-    with emulated() as (_, api):
+    with emulated(custom_objects=TYPES) as (_, api):
         _prepare(api)
+        key, pet = {"externalCompanyId": "A1"}, {"petId": 1}
+        for path, row, record_id in (("companies", key, "id"), ("customobjects/pet_c", pet, "marketoGUID")):
+            _check(api.post(f"{path}.json", {"input": [row]}), {record_id, "seq", "status"})
+            _check(api.post(f"{path}/delete.json", {"input": [row]}), {record_id, "seq", "status"})
         _check(api.post("leads.json", {"input": [{"email": "new@example.test"}]}), {"id", "status"})
         _check(api.post("leads/partitions.json", {"input": [{"id": 1, "partitionName": "Europe"}]}), {"id", "status"})
         _check(api.post("lists/1001/leads.json", id="2"), {"id", "status"})
@@ -66,6 +92,29 @@ def test_nested_objects_carry_what_is_required() -> None:
         assert {"code", "message"} <= set(skipped["reasons"][0])
 
 
+def test_nested_objects_of_records_carry_what_is_required() -> None:
+    with emulated(custom_objects=TYPES) as (emulator, api):
+        _prepare(api)
+        emulator.put_program_members(2001, [1])
+        for path in ("companies", "customobjects/visit_c"):
+            (described,) = api.get(f"{path}/describe.json")["result"]
+            for field in described["fields"]:
+                assert {"name", "displayName", "dataType", "updateable"} <= set(field)
+            for relationship in described.get("relationships", []):
+                assert {"field", "type", "relatedTo"} <= set(relationship)
+                assert {"name", "field"} <= set(relationship["relatedTo"])
+        (skipped,) = api.post("companies.json", {"input": [{"externalCompanyId": None}]})["result"]
+        assert {"seq", "status"} <= set(skipped)
+        assert {"code", "message"} <= set(skipped["reasons"][0])
+        (member,) = api.get("leads/programs/2001.json")["result"]
+        assert {"membershipDate", "progressionStatus"} <= set(member["membership"])
+        api.sync({"email": "a@example.test", "city": "Rome"})
+        token = api.paging_token(0)
+        for change in api.get("activities/leadchanges.json", nextPageToken=token, fields="city")["result"]:
+            assert {"activityDate", "activityTypeId", "attributes", "id", "leadId"} <= set(change)
+            assert all({"id", "name", "newValue"} <= set(field) for field in change["fields"])
+
+
 def test_failures_carry_what_is_required() -> None:
     with emulated() as (_, api):
         reply = api.get("nope.json")
@@ -75,8 +124,11 @@ def test_failures_carry_what_is_required() -> None:
 
 
 def _prepare(api: Api) -> None:
+    """Leads, one of them on a list, a company and custom objects."""
     api.sync({"email": "a@example.test"}, {"email": "b@example.test"})
     api.post("lists/1001/leads.json", id="1")
+    put_companies(api, A1="ACME")
+    api.post("customobjects/pet_c.json", {"input": [{"petId": 1}]})
 
 
 def _check(reply: dict[str, Any], required: set[str]) -> None:

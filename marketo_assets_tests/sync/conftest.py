@@ -131,31 +131,32 @@ class SyncWorld:
     def lead(self, email: str, **values: Any) -> int:
         """A new lead, or other values of the lead of this e-mail."""
         self.clock.advance(1)
-        (result,) = self._api().sync({"email": email, **values})
+        (result,) = self.person().sync({"email": email, **values})
         return int(result["id"])
 
     def change(self, lead_id: int, **values: Any) -> None:
         """Other values of a lead."""
         self.clock.advance(1)
-        self._api().sync({"id": lead_id, **values}, action="updateOnly", lookupField="id")
+        self.person().sync({"id": lead_id, **values}, action="updateOnly", lookupField="id")
 
     def merge(self, winner: int, *losers: int) -> None:
         """Two or more leads become one."""
         self.clock.advance(1)
-        reply = self._api().post(f"leads/{winner}/merge.json", leadIds=",".join(map(str, losers)))
+        reply = self.person().post(f"leads/{winner}/merge.json", leadIds=",".join(map(str, losers)))
         assert reply["success"], reply
 
     def delete(self, *ids: int) -> None:
         """Leads are deleted."""
         self.clock.advance(1)
-        assert self._api().post("leads/delete.json", {"input": [{"id": each} for each in ids]})["success"]
+        assert self.person().post("leads/delete.json", {"input": [{"id": each} for each in ids]})["success"]
 
     def in_marketo(self, lead_id: int, *fields: str) -> dict[str, Any]:
         """What a lead has now; {} if there is none."""
-        found = self._api().get(f"lead/{lead_id}.json", fields=",".join(fields)).get("result") or [{}]
+        found = self.person().get(f"lead/{lead_id}.json", fields=",".join(fields)).get("result") or [{}]
         return {name: found[0].get(name) for name in fields} if found[0] else {}
 
-    def _api(self) -> Api:
+    def person(self) -> Api:
+        """At the keyboard, signed in."""
         self.clock.advance(21)  # people do not use up the window of the sync
         self.api.sign_in()
         return self.api
@@ -193,7 +194,7 @@ class SyncWorld:
 
     def settle(self) -> None:
         """Sync until nothing is under way: a new contact is a lead after the first, and linked after the second."""
-        for _ in range(3):
+        for _ in range(2):
             assert self.sync().success, self.failure()
 
     def failure(self) -> str:
@@ -236,6 +237,12 @@ class SyncWorld:
             "conflicts": self.rows("select * from SYNC_CONFLICTS order by conflict_id"),
             "writes": self.rows("select * from SYNC_WRITES order by contact_key, written_at"),
         }
+
+    def state_of_both(self) -> tuple[list[Row], list[Row]]:
+        """The contact table and the links."""
+        return self.rows(f"select * from {self.table} order by email"), self.rows(
+            "select contact_key, lead_id, state, contact_fingerprint, lead_hash, bases from SYNC_CONTACTS order by 1"
+        )
 
     def told(self, result: dg.ExecuteInProcessResult, *key: str) -> dict[str, Any]:
         """Metadata of an asset's materialization in a run."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
 from marketo_assets.config_sync import SyncConfig
@@ -54,7 +55,7 @@ sync:
         amount: Amount
         placed_on: placedOn
         note: {{to: note, when_too_long: truncate}}
-        is_shipped: shipped
+        shipped: shipped
       max_delete_share: 0.5
     course_c:
       source: {{table: {schema}.COURSES, key: [course_id]}}
@@ -72,8 +73,7 @@ sync:
 
 TABLES = (
     "ACCOUNTS (ACCOUNT_ID varchar, NAME varchar, STAFF varchar, CITY varchar)",
-    "ORDERS (ORDER_ID number(38, 0), EMAIL varchar, AMOUNT number(12, 2), PLACED_ON timestamp_ntz, NOTE varchar,"
-    " IS_SHIPPED boolean)",
+    "ORDERS (ORDER_ID number, EMAIL varchar, AMOUNT number(9, 2), PLACED_ON datetime, NOTE varchar, SHIPPED boolean)",
     "COURSES (COURSE_ID varchar, TITLE varchar)",
     "ENROLLMENTS (EMAIL varchar, COURSE_ID varchar, GRADE varchar)",
 )
@@ -157,10 +157,16 @@ class ObjectsWorld:
     def put(self, table: str, *rows: Sequence[Any]) -> None:
         """Add rows to a source table."""
         values = {f"v{at}_{place}": value for at, row in enumerate(rows) for place, value in enumerate(row)}
-        selects = (", ".join(f"%(v{at}_{place})s" for place in range(len(row))) for at, row in enumerate(rows))
+        lines = (", ".join(f"%(v{at}_{place})s" for place in range(len(row))) for at, row in enumerate(rows))
         self.warehouse.execute(
-            f"insert into {self.schema}.{table} " + " union all ".join(f"select {each}" for each in selects), **values
+            f"insert into {self.schema}.{table} values " + ", ".join(f"({line})" for line in lines), **values
         )
+
+    def put_many(self, table: str, **columns: Sequence[Any]) -> None:
+        """Add many rows to a source table."""
+        with self.warehouse.staged(pa.table(columns)) as staged:
+            names = ", ".join(columns)
+            self.warehouse.execute(f"insert into {self.schema}.{table} ({names}) select {names} from {staged}")
 
     def change(self, table: str, what: str) -> None:
         """Update a source table (`set …`), delete from it (`where …`) or alter it."""

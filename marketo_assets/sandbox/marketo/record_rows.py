@@ -92,7 +92,7 @@ class RowReader:
         """Whether the row has no value for something that is searched by."""
         if search.by in {BY_NUMBER, BY_GUID}:
             return self._id(row) is None
-        return any(row.get(name) in {None, ""} for name in search.names)
+        return any(row.get(name) in (None, "") for name in search.names)
 
     def _id(self, row: Mapping[str, Any]) -> Any:
         return next((value for name, value in row.items() if self.is_id(name)), None)

@@ -7,7 +7,7 @@ set
     acknowledged_at = iff(r.state = 'acknowledged', %(now)s::timestamp_ntz, o.acknowledged_at),
     code = r.code,
     reason = r.reason,
-    waiting_since = iff(r.waits, coalesce(o.waiting_since, %(now)s::timestamp_ntz), null),
+    waiting_since = iff(r.waits, %(now)s::timestamp_ntz, null),
     try_after = iff(
         r.waits,
         dateadd(
@@ -21,6 +21,6 @@ set
 from (
     select s.key, staged.*, staged.state in ('waiting', 'unsent', 'undeleted') as waits
     from ${results} staged
-    join ${snapshot} s on s.what = %(what)s and s.number = staged.number
+    join ${snapshot} s on s.what = %(what)s and s.row_number = staged.row_number
 ) r
-where o.object = %(object)s and o.key = r.key
+where o.object_name = %(object)s and o.key = r.key

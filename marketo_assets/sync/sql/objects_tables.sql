@@ -1,5 +1,5 @@
 create table if not exists SYNC_OBJECTS (
-    object varchar not null,
+    object_name varchar not null,
     key varchar not null,
     sent_key varchar not null,
     marketo_id varchar,
@@ -16,7 +16,7 @@ create table if not exists SYNC_OBJECTS (
     run_id varchar not null
 ) comment = 'One row per company or custom object: the hash of the mapped values that Marketo last accepted, and how the last try ended';
 create table if not exists SYNC_OBJECT_TYPES (
-    object varchar not null,
+    object_name varchar not null,
     definition varchar,
     accepted_types varchar not null,
     described_at timestamp_ntz,
