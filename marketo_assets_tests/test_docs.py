@@ -20,6 +20,7 @@ from marketo_assets.config import (
     SourceConfig,
     load_config,
 )
+from marketo_assets.config_sync import CompanyConfig, CustomObjectConfig, LeadSyncConfig, PullConfig, SyncConfig
 from marketo_assets.config_types import FieldMapping
 from marketo_assets.pump.values import EXPECTED
 
@@ -55,10 +56,24 @@ def test_every_link_to_a_file_leads_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize("model", [ApiBudgetConfig, SourceConfig, PumpConfig, FieldMapping, ActivitiesConfig])
+MODELS = [
+    ApiBudgetConfig,
+    SourceConfig,
+    PumpConfig,
+    FieldMapping,
+    ActivitiesConfig,
+    SyncConfig,
+    LeadSyncConfig,
+    PullConfig,
+    CompanyConfig,
+    CustomObjectConfig,
+]
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_every_key_of_marketo_yaml_is_documented(model: type[BaseModel]) -> None:
     for name in set(model.model_fields) - {"place", "column", "source"}:
-        assert re.search(rf"\| `(?:\w+\.)*{name}` \|", CONFIGURATION), name
+        assert re.search(rf"\| `(?:[\w<>]+\.)*{name}` \|", CONFIGURATION), name
 
 
 def test_every_variable_that_settings_read_is_documented() -> None:

@@ -44,10 +44,10 @@ class ExportJobs:
         return [(export_id, window) for export_id, window in found if set(window.days) <= set(days)]
 
     def open_leads(self) -> list[Row]:
-        """Open jobs of leads, whatever their fields: export_id, name, created_at."""
+        """Open jobs of leads, whatever their fields: export_id, name, first_day, last_day, created_at."""
         return self._warehouse.rows(
-            "select export_id, type_ids as name, created_at from EXPORT_JOBS where state = 'open'"
-            " and startswith(type_ids, %(leads)s)",
+            "select export_id, type_ids as name, first_day, last_day, created_at from EXPORT_JOBS"
+            " where state = 'open' and startswith(type_ids, %(leads)s)",
             leads=LEADS,
         )
 

@@ -18,6 +18,8 @@ from marketo_assets.sync.fields import SyncFields
 from marketo_assets.sync.gone import settle_gone
 from marketo_assets.sync.object_assets import build_object_assets
 from marketo_assets.sync.parts import Parts, opened
+from marketo_assets.sync.reconcile import is_complete
+from marketo_assets.sync.reconcile_assets import build_reconcile_asset, reconcile_leads
 from marketo_assets.sync.write_back import table_beside, write_back
 
 GROUP = "sync"
@@ -42,7 +44,12 @@ def build_lead_assets(config: MarketoConfig, leads: LeadSyncConfig) -> Sequence[
     """The feed, the mirror, Marketo's values in the warehouse, and the contacts' changes in Marketo."""
     pump = config.pumps[leads.pump]
     companies = [dg.AssetKey(["companies", name]) for name in (config.sync.companies if config.sync else ())]
-    assets = [_lead_changes_asset(leads, pump), _leads_asset(leads, pump), _changes_asset(leads, pump, companies)]
+    assets = [
+        _lead_changes_asset(leads, pump),
+        _leads_asset(leads, pump),
+        _changes_asset(leads, pump, companies),
+        build_reconcile_asset(leads, pump),
+    ]
     if leads.pull is not None and leads.pull.into == "table_beside":
         assets.append(_from_marketo_asset(leads, pump))
     return assets
@@ -98,12 +105,18 @@ def _leads_asset(leads: LeadSyncConfig, pump: PumpConfig) -> dg.AssetsDefinition
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, marketo: MarketoResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]  # as above
         with opened(context, leads, pump, warehouse, marketo) as parts:
+            incomplete = is_complete(parts.store, parts.fields())
+        if incomplete is not None:
+            # Outside of the lock, which it takes for a page at a time: it may wait for its files for hours.
+            context.log.info("all leads are read anew: %s", incomplete)
+            reconcile_leads(context.run.run_id, leads, pump, warehouse, marketo)
+        with opened(context, leads, pump, warehouse, marketo) as parts:
             fields = parts.fields()
             applied = apply_changes(
                 parts.mirror(fields), leads.deletes, parts.company_fields(), calls=marketo.concurrent_calls
             )
         yield from checks.mirror_results(applied)
-        yield dg.MaterializeResult(metadata=metadata.mirror(applied, fields, None, parts.client.stats))
+        yield dg.MaterializeResult(metadata=metadata.mirror(applied, fields, incomplete, parts.client.stats))
 
     return mirror
 

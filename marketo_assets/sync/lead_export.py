@@ -1,7 +1,7 @@
 """What is ordered of Marketo for a reconciliation: all leads, by the time of their creation, and the jobs for it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -32,8 +32,8 @@ def windows_until(start: date, until: datetime) -> list[Window]:
     return list(windows(start + timedelta(days=number) for number in range((last - start).days + 1)))
 
 
-def abandon_useless_jobs(exports: Exports, feed_begins: datetime | None) -> None:
-    """Give up the jobs of earlier runs that asked for other fields, or are older than the feed.
+def abandon_useless_jobs(exports: Exports, wanted: Collection[Window], feed_begins: datetime | None) -> None:
+    """Give up the jobs of earlier runs that asked for something else, or are older than the feed, and their files.
 
     What has changed between such a job and the beginning of the feed, nobody would tell.
     """
@@ -41,5 +41,7 @@ def abandon_useless_jobs(exports: Exports, feed_begins: datetime | None) -> None
         created_at: datetime = job["created_at"].replace(tzinfo=UTC)
         if job["name"] != exports.order.name:
             abandon(exports, job["export_id"], "the fields have changed")
+        elif Window(job["first_day"], job["last_day"]) not in wanted:
+            abandon(exports, job["export_id"], "its window has changed")
         elif feed_begins is not None and created_at < feed_begins:
             abandon(exports, job["export_id"], "it is older than the feed")

@@ -116,15 +116,15 @@ def reconcile(
     """Bring the mirror to what Marketo has, whatever it has now.
 
     `exclusive` is held while a page is compared and written. `catch_up` reads the feed and applies it, so that what it
-    is about to tell is not taken for drift; it is called outside `exclusive`. Raises what the client raises: what is
+    is about to tell is not taken for drift; it is called outside `exclusive`. One run at a time. Raises what the client raises: what is
     repaired by then stays, and the mirror counts as complete only after a whole run.
     """
     started = utc_now(client.clock).replace(microsecond=0)
     store, columns = ActivityStore(warehouse, run_id, client.clock), columns_for(fields.names)
     jobs = ExportJobs(warehouse, run_id, client.clock)
     exports = Exports(client, jobs, all_leads(columns, started), folder, poll_seconds)
-    feed = store.watermark(CONTINUOUS)
-    abandon_useless_jobs(exports, feed.read_until if feed else None)
+    windows, feed = windows_until(config.start, started), store.watermark(CONTINUOUS)
+    abandon_useless_jobs(exports, windows, feed.read_until if feed else None)
     counts = Reconciled(is_first=store.watermark(MIRROR) is None)
     comparison = _Comparison(client, warehouse, mirror, exclusive, counts, calls)
     begins = [_naive(started)]
@@ -140,7 +140,7 @@ def reconcile(
         counts.jobs += 1
         counts.byte_count += file.job.file_size or 0
 
-    for _ in windows_taken(exports, windows_until(config.start, started), take, LeadFileError):
+    for _ in windows_taken(exports, windows, take, LeadFileError):
         pass
     counts.exported = len(comparison.seen)
     if config.deletes != "ignore":

@@ -1,7 +1,7 @@
 """The mirror reconciled with Marketo, as an asset on demand. Wiring only: what it does lies in `reconcile`."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import dagster as dg
@@ -10,6 +10,7 @@ from marketo_assets.config import PumpConfig
 from marketo_assets.config_sync import LeadSyncConfig
 from marketo_assets.extract.metadata import calls
 from marketo_assets.marketo.errors import QuotaExhaustedError
+from marketo_assets.marketo.limits import process_lock
 from marketo_assets.marketo.stats import CallStats
 from marketo_assets.resources import MarketoResource, WarehouseResource
 from marketo_assets.resume import remember_to_resume
@@ -17,7 +18,7 @@ from marketo_assets.sync.apply import apply_changes
 from marketo_assets.sync.contact_store import create_tables
 from marketo_assets.sync.feed import CONTINUOUS, read_feed
 from marketo_assets.sync.parts import Parts
-from marketo_assets.sync.reconcile import Reconciled, reconcile
+from marketo_assets.sync.reconcile import Reconciled, is_complete, reconcile
 
 LEADS_RECONCILED: Final = dg.AssetKey(["marketo", "leads_reconciled"])
 AGREES: Final = "mirror_agrees"
@@ -60,40 +61,61 @@ def reconcile_leads(
     Not for a caller who holds `marketo.syncs()`: it is taken here for a page at a time, so that the sync goes on beside
     a reconciliation that takes hours. Raises what the client raises.
     """
+    with _alone(run_id, leads, pump, warehouse, marketo) as parts:
+        return _reconcile(parts, marketo), parts.client.stats
+
+
+def reconcile_if_needed(
+    run_id: str, leads: LeadSyncConfig, pump: PumpConfig, warehouse: WarehouseResource, marketo: MarketoResource
+) -> Reconciled | None:
+    """The same where `is_complete` says so, and still does when it is this one's turn."""
+    with _alone(run_id, leads, pump, warehouse, marketo) as parts:
+        return _reconcile(parts, marketo) if is_complete(parts.store, parts.fields()) else None
+
+
+@contextmanager
+def _alone(
+    run_id: str, leads: LeadSyncConfig, pump: PumpConfig, warehouse: WarehouseResource, marketo: MarketoResource
+) -> Iterator[Parts]:
+    """One reconciliation at a time: another one would take the jobs of this one for left behind."""
     with ExitStack() as stack:
+        stack.enter_context(process_lock(marketo.folder, "reconciliation", marketo.clock))
         client = stack.enter_context(marketo.client())
         parts = Parts(client, stack.enter_context(warehouse.session()), run_id, leads, pump)
         parts.store.create_tables()
         create_tables(parts.warehouse)
-        fields = parts.fields()
-        mirror = parts.mirror(fields)
+        yield parts
 
-        def read() -> None:
-            read_feed(client, parts.warehouse, parts.store, run_id, fields.names)
 
-        def catch_up() -> None:
-            with marketo.syncs():
-                read()
-                apply_changes(mirror, leads.deletes, parts.company_fields(), calls=marketo.concurrent_calls)
+def _reconcile(parts: Parts, marketo: MarketoResource) -> Reconciled:
+    fields = parts.fields()
+    mirror = parts.mirror(fields)
 
-        if parts.store.watermark(CONTINUOUS) is None:
-            # The feed begins before the first file is ordered, or what happens between the two is told by neither.
-            with marketo.syncs():
-                read()
-        found = reconcile(
-            client,
-            parts.warehouse,
-            mirror,
-            fields,
-            leads,
-            run_id=run_id,
-            exclusive=marketo.syncs,
-            catch_up=catch_up,
-            folder=marketo.folder,
-            poll_seconds=marketo.export_poll_seconds,
-            calls=marketo.concurrent_calls,
-        )
-        return found, client.stats
+    def read() -> None:
+        read_feed(parts.client, parts.warehouse, parts.store, parts.run_id, fields.names)
+
+    def catch_up() -> None:
+        with marketo.syncs():
+            read()
+            apply_changes(mirror, parts.config.deletes, parts.company_fields(), calls=marketo.concurrent_calls)
+
+    if parts.store.watermark(CONTINUOUS) is None:
+        # The feed begins before the first file is ordered, or what happens between the two is told by neither.
+        with marketo.syncs():
+            read()
+    return reconcile(
+        parts.client,
+        parts.warehouse,
+        mirror,
+        fields,
+        parts.config,
+        run_id=parts.run_id,
+        exclusive=marketo.syncs,
+        catch_up=catch_up,
+        folder=marketo.folder,
+        poll_seconds=marketo.export_poll_seconds,
+        calls=marketo.concurrent_calls,
+    )
 
 
 def reconciled(found: Reconciled) -> dict[str, Any]:

@@ -152,9 +152,10 @@ def test_a_merge_takes_the_company_the_winner_lacks_and_keeps_the_one_it_has() -
 def test_a_custom_field_of_companies_is_one_of_leads_too() -> None:
     with emulated() as (emulator, api):
         emulator.put_lead_field(Field(3001, "tier", "Tier", "integer", of_company=True))
+        emulator.put_lead_field(Field(3002, "listed", "Is Listed", "boolean", of_company=True))
         put(api, "companies", {"externalCompanyId": "A1", "tier": "3"})
         api.sync({"email": ADA, "externalCompanyId": "A1"})
-        assert api.lead(1, "tier")["tier"] == 3
+        assert api.lead(1, "tier", "listed") == {"id": 1, "tier": 3, "listed": False}
         assert "tier" in {field["name"] for field in api.get("companies/describe.json")["result"][0]["fields"]}
 
 

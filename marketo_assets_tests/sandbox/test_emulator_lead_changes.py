@@ -79,6 +79,13 @@ def test_leads_narrow_the_stream_down() -> None:
     assert [each["leadId"] for each in found] == [2]
 
 
+def test_a_change_of_a_field_that_is_none_is_left_out() -> None:
+    with emulated() as (emulator, api):
+        emulator.add_activities(CHANGE, [1], START)
+        emulator.add_activities(CHANGE, [1], START, primary="Of old", primary_id=99_999)
+        assert changes(api, api.paging_token(START), "city") == []
+
+
 def test_fields_are_required_and_must_exist() -> None:
     with emulated() as (_, api):
         token = api.paging_token(START)

@@ -74,6 +74,13 @@ def test_a_custom_field_finds_its_leads_before_and_after_too_many_matches() -> N
         assert [lead["id"] for lead in found] == [8]
 
 
+def test_letters_beyond_ascii_match_as_they_are_written() -> None:
+    with emulated() as (_, api):
+        api.sync({"cDBCompanyName": "ÜBER Bolts"}, action="createDuplicate")
+        found = api.get("leads.json", filterType="cDBCompanyName", filterValues="Über bolts")["result"]
+    assert [lead["id"] for lead in found] == [1]
+
+
 def test_filters_that_cannot_be() -> None:
     with emulated() as (_, api):
         for filter_type, expected in (("nope", "1006"), ("createdAt", "1011"), ("company", "1011")):

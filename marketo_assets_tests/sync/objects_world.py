@@ -71,12 +71,12 @@ sync:
       mapping: {{id: id}}
 """
 
-TABLES = (
-    "ACCOUNTS (ACCOUNT_ID varchar, NAME varchar, STAFF varchar, CITY varchar)",
-    "ORDERS (ORDER_ID number, EMAIL varchar, AMOUNT number(9, 2), PLACED_ON datetime, NOTE varchar, SHIPPED boolean)",
-    "COURSES (COURSE_ID varchar, TITLE varchar)",
-    "ENROLLMENTS (EMAIL varchar, COURSE_ID varchar, GRADE varchar)",
-)
+TABLES = {
+    "ACCOUNTS": "ACCOUNT_ID varchar, NAME varchar, STAFF varchar, CITY varchar",
+    "ORDERS": "ORDER_ID number, EMAIL varchar, AMOUNT number(9, 2), PLACED_ON datetime, NOTE varchar, SHIPPED boolean",
+    "COURSES": "COURSE_ID varchar, TITLE varchar",
+    "ENROLLMENTS": "EMAIL varchar, COURSE_ID varchar, GRADE varchar",
+}
 
 ORDER = ObjectType(
     "order_c",
@@ -120,6 +120,7 @@ class ObjectsWorld:
     clock: VirtualClock
     state_dir: Path
     changes: list[tuple[str, str]] = field(default_factory=list)
+    tables: set[str] = field(default_factory=set)
     calls: int = 0
     """Calls of the last cycle, without the look at the day's usage that the client takes now and then."""
 
@@ -155,7 +156,8 @@ class ObjectsWorld:
         self.emulator._faults = FaultPlan(faults)
 
     def put(self, table: str, *rows: Sequence[Any]) -> None:
-        """Add rows to a source table."""
+        """Add rows to a source table, which the first ones make."""
+        self._make(table)
         values = {f"v{at}_{place}": value for at, row in enumerate(rows) for place, value in enumerate(row)}
         lines = (", ".join(f"%(v{at}_{place})s" for place in range(len(row))) for at, row in enumerate(rows))
         self.warehouse.execute(
@@ -164,9 +166,15 @@ class ObjectsWorld:
 
     def put_many(self, table: str, **columns: Sequence[Any]) -> None:
         """Add many rows to a source table."""
+        self._make(table)
         with self.warehouse.staged(pa.table(columns)) as staged:
             names = ", ".join(columns)
             self.warehouse.execute(f"insert into {self.schema}.{table} ({names}) select {names} from {staged}")
+
+    def _make(self, table: str) -> None:
+        if table not in self.tables:
+            self.tables.add(table)
+            self.warehouse.execute(f"create table {self.schema}.{table} ({TABLES[table]})")
 
     def change(self, table: str, what: str) -> None:
         """Update a source table (`set …`), delete from it (`where …`) or alter it."""
@@ -229,7 +237,7 @@ def objects_world(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[ObjectsWorld]:
-    """Empty source tables, and a Marketo with three types of custom objects and the leads Ada and Bob."""
+    """No source tables yet, and a Marketo with three types of custom objects and the leads Ada and Bob."""
     env = {
         **warehouse_env,
         "PUMP_BUCKET": "unused",
@@ -241,8 +249,6 @@ def objects_world(
     }
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    for table in TABLES:
-        warehouse.execute(f"create table {source_schema}.{table}")
     world = ObjectsWorld(warehouse, source_schema, env, marketo_clock, tmp_path / "api")
     with world.open_marketo():
         yield world

@@ -74,12 +74,12 @@ class Watched(EmulatorTransport):
         super().__init__(emulator)
         self._world = world
 
-    def send(self, request: requests.PreparedRequest, **arguments: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **named: Any) -> requests.Response:
         self._world.calls.append(f"{request.method} {request.path_url}")
         if request.path_url.endswith("/file.json") and (happens := self._world.before_file):
             self._world.before_file = None
             happens()
-        return super().send(request, **arguments)
+        return super().send(request, *arguments, **named)
 
 
 @dataclass
@@ -203,6 +203,10 @@ class ReconcileWorld:
         leads = self.emulator.leads(["id", *self.fields.names])
         kinds = self.fields.types.items()
         return {int(lead["id"]): {name: canonical(lead[name], kind) for name, kind in kinds} for lead in leads}
+
+    def live(self) -> set[int]:
+        """Ids of the live leads of the mirror."""
+        return {*self.mirrored()}
 
     def leftovers(self) -> list[str]:
         """Files on the disk."""

@@ -7,7 +7,9 @@ record that waits for what it links to for ever or asks for it all the time, and
 
 import pytest
 
+from marketo_assets.marketo.records import RecordResult
 from marketo_assets.pump import ledger
+from marketo_assets.pump.rows import PreparedRow
 from marketo_assets.sandbox.marketo import COMPANY
 from marketo_assets.sync import objects_send
 from marketo_assets_tests.sync.objects_world import (
@@ -167,3 +169,14 @@ def test_a_row_that_marketo_refuses_is_tried_again_when_it_is_asked_for_or_a_rul
     world.configure(("note: {to: note, when_too_long: truncate}", "note: note"))
     assert outcome(world.sync(ORDERS)) == {"rejected": 1, "unchanged": 1}
     assert world.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [("1004", "waiting"), ("1013", "waiting"), ("1003", "rejected"), ("1036", "rejected"), ("1006", "rejected")]
+    + [("1014", "unsent"), ("1022", "unsent"), ("713", "unsent"), ("9999", "unsent"), (None, "unsent")],
+)
+def test_what_a_skipped_row_waits_for_depends_on_its_code(code: str | None, expected: str) -> None:
+    skipped = RecordResult("skipped", None, code, None)
+    result = objects_send._upserted(PreparedRow(7, "", b"{}"), skipped)
+    assert (result.row_number, result.outcome, result.code) == (7, expected, code or "no_reason")

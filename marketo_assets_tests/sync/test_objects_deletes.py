@@ -119,27 +119,18 @@ def test_a_row_that_never_reached_marketo_is_forgotten_when_it_goes(world: Objec
 class SkippingTransport(EmulatorTransport):
     """Marketo skips the first row of a write, for a reason of its own, although it has done it."""
 
-    code = "1022"
-
     def send(self, request: requests.PreparedRequest, *arguments: Any, **named: Any) -> requests.Response:
         response = super().send(request, *arguments, **named)
         document = response.json()
         if request.method == "POST" and document.get("result"):
-            document["result"][0] = {"seq": 0, "status": "skipped", "reasons": [{"code": self.code, "message": "busy"}]}
+            document["result"][0] = {"seq": 0, "status": "skipped", "reasons": [{"code": "1022", "message": "busy"}]}
         response._content = json.dumps(document).encode()
         return response
 
 
-class BusyTransport(SkippingTransport):
-    code = "713"
-
-
-@pytest.mark.parametrize("transport", [SkippingTransport, BusyTransport])
-def test_what_marketo_neither_did_nor_refused_is_counted_and_tried_again(
-    courses: ObjectsWorld, transport: type[EmulatorTransport]
-) -> None:
+def test_what_marketo_neither_did_nor_refused_is_counted_and_tried_again(courses: ObjectsWorld) -> None:
     working = courses.marketo
-    courses.marketo = replace(working, transport=transport)
+    courses.marketo = replace(working, transport=SkippingTransport)
     courses.change("COURSES", "where course_id = 'X3'")
     courses.change("COURSES", "set title = 'new' where course_id = 'X4'")
     assert outcome(courses.sync(COURSES)) == {"undeleted": 1, "unchanged": 8, "unsent": 1}

@@ -11,7 +11,6 @@ import pytest
 
 from marketo_assets.marketo.errors import QuotaExhaustedError, RequestError
 from marketo_assets.sandbox.marketo import Fault
-from marketo_assets.sync import objects_send
 from marketo_assets.sync.objects_ledger import ObjectLedger
 from marketo_assets_tests.sync.objects_world import (
     COURSES,
@@ -110,9 +109,8 @@ def test_a_lost_reply_neither_doubles_nor_loses_a_record(courses: ObjectsWorld) 
 
 @pytest.mark.parametrize(("code", "error"), [("607", QuotaExhaustedError), ("610", RequestError)])
 def test_what_was_done_before_an_error_is_kept_and_the_next_cycle_goes_on(
-    courses: ObjectsWorld, code: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+    courses: ObjectsWorld, code: str, error: type[Exception]
 ) -> None:
-    monkeypatch.setattr(objects_send, "FLUSH_ROWS", 1)
     courses.put_many("COURSES", course_id=[f"Z{number}" for number in range(700)])
     courses.misbehave(Fault(UPSERT, "error", code=code, every=3))
     with pytest.raises(error):

@@ -7,7 +7,7 @@ set
     acknowledged_at = iff(r.state = 'acknowledged', %(now)s::timestamp_ntz, o.acknowledged_at),
     code = r.code,
     reason = r.reason,
-    waiting_since = iff(r.waits, %(now)s::timestamp_ntz, null),
+    waiting_since = iff(r.waits, coalesce(o.waiting_since, %(now)s::timestamp_ntz), null),
     try_after = iff(
         r.waits,
         dateadd(
