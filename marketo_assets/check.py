@@ -9,7 +9,8 @@ import click
 import dagster as dg
 from dagster_aws.s3 import S3Resource
 
-from marketo_assets.config import ActivitiesConfig, PumpConfig
+from marketo_assets.config import ActivitiesConfig, MarketoConfig, PumpConfig
+from marketo_assets.config_sync import LeadSyncConfig, SyncConfig
 from marketo_assets.config_types import ConfigError
 from marketo_assets.extract.catalog import chosen_fields, chosen_types
 from marketo_assets.marketo.activities import activity_types
@@ -18,6 +19,8 @@ from marketo_assets.pump.drop import observe_source
 from marketo_assets.pump.mapping import resolve_mapping
 from marketo_assets.resources import MarketoResource, WarehouseResource, build_resources
 from marketo_assets.settings import Settings
+from marketo_assets.sync import preflight
+from marketo_assets.sync.objects_definition import ObjectSync
 
 
 class _Resources(Protocol):
@@ -70,6 +73,29 @@ def _examinations(settings: Settings, resources: _Resources) -> Iterator[tuple[s
         if activities.lead_fields:
             yield "lead fields of the extract", partial(_lead_fields, activities, described)
         yield "schema of the extract", partial(_schema, settings, resources)
+    if settings.config.sync:
+        yield from _sync(settings.config, settings.config.sync, described, resources)
+
+
+def _sync(
+    config: MarketoConfig, sync: SyncConfig, described: list[LeadField], resources: _Resources
+) -> Iterator[tuple[str, Callable[[], str]]]:
+    leads = sync.leads
+    if leads:
+        yield "leads of the sync", partial(_synced_leads, leads, config.pumps[leads.pump], described, resources)
+    for each in preflight.objects(sync):
+        yield each.name, partial(_synced_object, each, resources)
+
+
+def _synced_leads(leads: LeadSyncConfig, pump: PumpConfig, described: list[LeadField], resources: _Resources) -> str:
+    _must_be_described(described)
+    with resources.warehouse.session() as session:
+        return preflight.look_at_leads(leads, pump, described, session)
+
+
+def _synced_object(sync: ObjectSync, resources: _Resources) -> str:
+    with resources.marketo.client() as client, resources.warehouse.session() as session:
+        return preflight.look_at_object(sync, client, session)
 
 
 def _mapping(pump: PumpConfig, described: list[LeadField]) -> str:

@@ -122,3 +122,30 @@ def test_a_wrong_environment_is_one_clear_message(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "MARKETO_ASSETS_ENV is 'production'; expected one of local, staging, prod" in result.output
     assert "MARKETO_BASE_URL" in result.output
+
+
+def test_what_the_sync_names_is_looked_at(
+    environment: dict[str, str], warehouse: Warehouse, source_schema: str, tmp_path: Path
+) -> None:
+    table = f"{source_schema}.CONTACTS"
+    warehouse.execute(f"create table {table} (email_address varchar, first_name varchar, last_changed timestamp_ntz)")
+    warehouse.execute(f"create table {source_schema}.ACCOUNTS (account_id varchar, name varchar)")
+    sync = f"""
+sync:
+  leads: {{start: 2026-01-01, pump: contacts, conflicts_by_field: {{fristName: marketo}}}}
+  companies:
+    accounts:
+      source: {{table: {source_schema}.ACCOUNTS, key: account_id}}
+      mapping: {{account_id: externalCompanyId, name: company, city: billingCity}}
+"""
+    (tmp_path / "marketo.yaml").write_text(CONFIG.format(table=table, field="firstName") + sync)
+    result = CliRunner().invoke(main, ["check"], env=environment)
+    assert result.exit_code == 1
+    assert "FAIL  leads of the sync: Marketo has no lead field 'fristName'" in result.output
+    assert "city: the table" in result.output
+    right = sync.replace("fristName", "firstName").replace(", city: billingCity", "")
+    (tmp_path / "marketo.yaml").write_text(CONFIG.format(table=table, field="firstName") + right)
+    result = CliRunner().invoke(main, ["check"], env=environment)
+    assert result.exit_code == 0, result.output
+    assert "ok    leads of the sync: 2 fields in step" in result.output
+    assert "ok    companies/accounts: 2 fields exist" in result.output

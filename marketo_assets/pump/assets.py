@@ -68,7 +68,8 @@ def _drop_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDef
 
     @dg.asset(
         key=[name, "drop"],
-        deps=[source_key(pump)],
+        # Contacts that have a lead are left to the sync, which says which those are.
+        deps=[source_key(pump), *([dg.AssetKey([name, "changes"])] if is_synced else [])],
         group_name=name,
         owners=pump.owners,
         kinds={"snowflake", "s3", "csv"},

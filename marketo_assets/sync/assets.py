@@ -7,9 +7,10 @@ import dagster as dg
 from marketo_assets.config import MarketoConfig, PumpConfig
 from marketo_assets.config_sync import LeadSyncConfig
 from marketo_assets.extract.catalog import Drift
-from marketo_assets.marketo.errors import PagingTokenError, RequestError
+from marketo_assets.marketo.errors import PagingTokenError, QuotaExhaustedError, RequestError
 from marketo_assets.pump.assets import LEAD_WRITES_POOL, source_key
 from marketo_assets.resources import MarketoResource, WarehouseResource
+from marketo_assets.resume import remember_to_resume
 from marketo_assets.sync import checks, metadata
 from marketo_assets.sync.apply import apply_changes
 from marketo_assets.sync.contacts import ContactSync
@@ -17,10 +18,10 @@ from marketo_assets.sync.feed import FeedCounts, read_feed
 from marketo_assets.sync.fields import SyncFields
 from marketo_assets.sync.gone import settle_gone
 from marketo_assets.sync.object_assets import build_object_assets
-from marketo_assets.sync.parts import Parts, opened
+from marketo_assets.sync.parts import JOB, Parts, opened
 from marketo_assets.sync.reconcile import is_complete
-from marketo_assets.sync.reconcile_assets import build_reconcile_asset, reconcile_leads
-from marketo_assets.sync.write_back import table_beside, write_back
+from marketo_assets.sync.reconcile_assets import build_reconcile_asset, reconcile_if_needed
+from marketo_assets.sync.write_back import is_beside, table_beside, write_back
 
 GROUP = "sync"
 LEAD_CHANGES = dg.AssetKey(["marketo", "lead_changes"])
@@ -30,6 +31,11 @@ LEADS = dg.AssetKey(["marketo", "leads"])
 def changes_key(config: LeadSyncConfig) -> dg.AssetKey:
     """The contacts' changes, sent to their leads: `<pump>/changes`."""
     return dg.AssetKey([config.pump, "changes"])
+
+
+def from_marketo_key(config: LeadSyncConfig) -> dg.AssetKey:
+    """Marketo's values beside the contact table: `<pump>/from_marketo`."""
+    return dg.AssetKey([config.pump, "from_marketo"])
 
 
 def build_sync_assets(config: MarketoConfig) -> Sequence[dg.AssetsDefinition]:
@@ -47,12 +53,10 @@ def build_lead_assets(config: MarketoConfig, leads: LeadSyncConfig) -> Sequence[
     assets = [
         _lead_changes_asset(leads, pump),
         _leads_asset(leads, pump),
-        _changes_asset(leads, pump, companies),
+        _changes_asset(leads, pump, [*companies, *([from_marketo_key(leads)] if is_beside(leads) else [])]),
         build_reconcile_asset(leads, pump),
     ]
-    if leads.pull is not None and leads.pull.into == "table_beside":
-        assets.append(_from_marketo_asset(leads, pump))
-    return assets
+    return [*assets, _from_marketo_asset(leads, pump)] if is_beside(leads) else assets
 
 
 def _lead_changes_asset(leads: LeadSyncConfig, pump: PumpConfig) -> dg.AssetsDefinition:
@@ -109,7 +113,11 @@ def _leads_asset(leads: LeadSyncConfig, pump: PumpConfig) -> dg.AssetsDefinition
         if incomplete is not None:
             # Outside of the lock, which it takes for a page at a time: it may wait for its files for hours.
             context.log.info("all leads are read anew: %s", incomplete)
-            reconcile_leads(context.run.run_id, leads, pump, warehouse, marketo)
+            try:
+                reconcile_if_needed(context.run.run_id, leads, pump, warehouse, marketo)
+            except QuotaExhaustedError as error:
+                remember_to_resume(context, JOB, error)
+                raise
         with opened(context, leads, pump, warehouse, marketo) as parts:
             fields = parts.fields()
             applied = apply_changes(
@@ -123,7 +131,7 @@ def _leads_asset(leads: LeadSyncConfig, pump: PumpConfig) -> dg.AssetsDefinition
 
 def _from_marketo_asset(leads: LeadSyncConfig, pump: PumpConfig) -> dg.AssetsDefinition:
     @dg.asset(
-        key=[leads.pump, "from_marketo"],
+        key=from_marketo_key(leads),
         deps=[LEADS],
         group_name=GROUP,
         owners=leads.owners,
@@ -141,12 +149,12 @@ def _from_marketo_asset(leads: LeadSyncConfig, pump: PumpConfig) -> dg.AssetsDef
     return from_marketo
 
 
-def _changes_asset(leads: LeadSyncConfig, pump: PumpConfig, companies: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+def _changes_asset(leads: LeadSyncConfig, pump: PumpConfig, before: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     key = changes_key(leads)
 
     @dg.asset(
         key=key,
-        deps=[LEADS, source_key(pump), *companies],
+        deps=[LEADS, source_key(pump), *before],
         group_name=GROUP,
         owners=leads.owners,
         kinds={"marketo"},
@@ -163,6 +171,9 @@ def _changes_asset(leads: LeadSyncConfig, pump: PumpConfig, companies: Sequence[
             store = parts.contacts(fields)
             sync = ContactSync(parts.client, store, parts.mirror(fields), leads, fields, parts.company_fields())
             sync.run(calls=marketo.concurrent_calls)
+            if sync.counts.pushed and is_beside(leads):
+                # Marketo has these values now: the next sync is to find nothing to do.
+                write_back(parts.warehouse, leads, fields)
             gone = settle_gone(parts.client, store, leads, fields)
         yield from checks.contact_results(sync.counts, gone, leads.max_delete_share)
         yield dg.MaterializeResult(metadata=metadata.contacts(sync.counts, gone, parts.client.stats))

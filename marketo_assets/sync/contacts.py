@@ -7,7 +7,7 @@ contact counts as in step. Sent twice, a change is the same change.
 
 import hashlib
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -28,6 +28,10 @@ from marketo_assets.sync.mirror import Lead, Mirror
 
 UNSETTLED: Final = ""
 """In place of a fingerprint: the contact is looked at again by the next sync."""
+
+RECORDED_AT_ONCE: Final = 3_000
+"""Contacts that Marketo has answered for: some ten statements, whatever their number. Killed before, a sync sends them
+once more."""
 
 
 @dataclass
@@ -93,10 +97,11 @@ class ContactSync:
     def run(self, *, calls: int) -> None:
         """Bring all contacts into step that are not. Raises what the client raises; what is done by then stays done."""
         with self._store.candidates() as snapshot:
-            for contacts in self._store.pages(snapshot):
-                self._page(contacts, calls=calls)
+            pages = self._store.pages(snapshot)
+            self._push((plan for contacts in pages for plan in self._page(contacts)), calls=calls)
 
-    def _page(self, contacts: Sequence[Contact], *, calls: int) -> None:
+    def _page(self, contacts: Sequence[Contact]) -> Iterator[_Plan]:
+        """Settle what is not to be sent; what is."""
         self.counts.looked_at += len(contacts)
         plans = [self._plan(each, each.lead) for each in contacts if each.lead is not None]
         self._lose([each for each in contacts if each.lead is None])
@@ -110,7 +115,7 @@ class ContactSync:
         self.counts.rejected.update(write.code or "" for write in rejected)
         self._store.take_over(self._pulls(plans))
         self._store.settle([_settled(plan) for plan in plans], rejected)
-        self._push([plan for plan in plans if plan.push], calls=calls)
+        return (plan for plan in plans if plan.push)
 
     def _plan(self, contact: Contact, lead: Lead) -> _Plan:
         plan = _Plan(contact, lead)
@@ -164,11 +169,26 @@ class ContactSync:
             for plan in plans
         }
 
-    def _push(self, plans: Sequence[_Plan], *, calls: int) -> None:
-        rows = (PreparedRow(at, plan.contact.key, self._body(plan)) for at, plan in enumerate(plans))
-        sent = in_flight(batches(rows), self._send, calls=calls)
-        for outcomes in sent:
-            self._record([(plans[at], outcome) for at, outcome in outcomes])
+    def _push(self, plans: Iterable[_Plan], *, calls: int) -> None:
+        """Send and record. A page is settled while the last one's calls are under way."""
+        under_way: dict[int, _Plan] = {}
+
+        def rows() -> Iterator[PreparedRow]:
+            for at, plan in enumerate(plans):
+                under_way[at] = plan
+                yield PreparedRow(at, plan.contact.key, self._body(plan))
+
+        done: list[tuple[_Plan, LeadResult]] = []
+        try:
+            for outcomes in in_flight(batches(rows()), self._send, calls=calls):
+                done += [(under_way.pop(at), outcome) for at, outcome in outcomes]
+                if len(done) >= RECORDED_AT_ONCE:
+                    recorded, done = done, []
+                    self._record(recorded)
+        finally:
+            # Also when a later call has failed: what Marketo did is never forgotten.
+            if done:
+                self._record(done)
 
     def _send(self, batch: Sequence[PreparedRow]) -> list[tuple[int, LeadResult]]:
         outcomes = sync_leads(self._client, [row.body for row in batch], action="updateOnly", lookup_field="id")

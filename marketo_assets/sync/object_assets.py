@@ -46,6 +46,8 @@ def build_object_assets(config: SyncConfig) -> Sequence[dg.AssetsDefinition]:
                 entry.owners,
                 [
                     *(company_keys or before),
+                    # What links to a lead comes after the leads.
+                    *([dg.AssetKey([config.leads.pump, "changes"])] if config.leads else []),
                     *(dg.AssetKey(["custom_objects", each]) for each in entry.parents if each in objects),
                 ],
             )

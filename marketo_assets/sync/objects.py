@@ -123,7 +123,10 @@ def _hint(task: ObjectTask) -> str:
     wanted = task.sync.api_name
     if wanted is None:
         return ""
-    names = custom_object_names(task.client)
+    try:
+        names = custom_object_names(task.client)
+    except RequestError:  # what was wrong with the description is told already
+        return ""
     if wanted in names:
         return ""
     close = get_close_matches(wanted, names, n=1)
@@ -138,8 +141,6 @@ def _fit(task: ObjectTask, known: Remembered, definition: RecordType, columns: S
     types = {**accepted, **found.types}
     if is_new or types != accepted:
         task.types.note(definition, task.types.now if is_new else known.described_at, types)
-    if found.mapping is None:
-        raise _CannotSyncError(found.problems, found.left_out)
     return found
 
 

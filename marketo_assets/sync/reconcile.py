@@ -116,8 +116,8 @@ def reconcile(
     """Bring the mirror to what Marketo has, whatever it has now.
 
     `exclusive` is held while a page is compared and written. `catch_up` reads the feed and applies it, so that what it
-    is about to tell is not taken for drift; it is called outside `exclusive`. One run at a time. Raises what the client raises: what is
-    repaired by then stays, and the mirror counts as complete only after a whole run.
+    is about to tell is not taken for drift; it is called outside `exclusive`. One run at a time. Raises what the client
+    raises: what is repaired by then stays, and the mirror counts as complete only after a whole run.
     """
     started = utc_now(client.clock).replace(microsecond=0)
     store, columns = ActivityStore(warehouse, run_id, client.clock), columns_for(fields.names)

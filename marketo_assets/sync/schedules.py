@@ -8,6 +8,7 @@ from marketo_assets.config_sync import SyncConfig
 from marketo_assets.extract.schedules import UNFINISHED, cron_line
 from marketo_assets.resume import RESUME_AFTER_TAG, resume_after
 from marketo_assets.sync.parts import JOB
+from marketo_assets.sync.write_back import is_beside
 
 
 def sync_assets(config: SyncConfig) -> Sequence[dg.AssetKey]:
@@ -17,8 +18,7 @@ def sync_assets(config: SyncConfig) -> Sequence[dg.AssetKey]:
         keys += [dg.AssetKey(["marketo", "lead_changes"]), dg.AssetKey(["marketo", "leads"])]
     keys += [dg.AssetKey(["companies", name]) for name, each in config.companies.items() if each.enabled]
     if config.leads:
-        pull = config.leads.pull
-        beside = ["from_marketo"] if pull is not None and pull.into == "table_beside" else []
+        beside = ["from_marketo"] if is_beside(config.leads) else []
         keys += [dg.AssetKey([config.leads.pump, name]) for name in (*beside, "changes", "drop")]
     objects = (name for name, each in config.custom_objects.items() if each.enabled)
     return [*keys, *(dg.AssetKey(["custom_objects", name]) for name in objects)]

@@ -19,6 +19,11 @@ _TYPES: Final = {
 }
 
 
+def is_beside(config: LeadSyncConfig) -> bool:
+    """Whether Marketo's values go to a table beside the contact table."""
+    return config.pull is not None and config.pull.into == "table_beside"
+
+
 def table_beside(config: LeadSyncConfig) -> str:
     """The table's name, as marketo.yaml has it or by default."""
     named = config.pull.table if config.pull else None

@@ -16,7 +16,6 @@ from marketo_assets.marketo.clock import VirtualClock
 from marketo_assets.sandbox.marketo import Emulator, EmulatorTransport
 from marketo_assets.sandbox.marketo.faults import Fault, FaultPlan
 from marketo_assets.settings import Settings
-from marketo_assets.sync.schedules import sync_assets
 from marketo_assets.warehouse.session import Row, Warehouse
 from marketo_assets_tests.emulated import EmulatedMarketo
 from marketo_assets_tests.pump.conftest import SharedS3
@@ -61,9 +60,9 @@ class Overheard(EmulatorTransport):
         super().__init__(emulator)
         self._calls = calls
 
-    def send(self, request: requests.PreparedRequest, **arguments: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **more: Any) -> requests.Response:  # type: ignore[override]  # whatever they are
         self._calls.append(f"{request.method} {request.path_url}")
-        return super().send(request, **arguments)
+        return super().send(request, *arguments, **more)
 
 
 @dataclass
@@ -94,8 +93,7 @@ class SyncWorld:
         settings = Settings.from_env(self.env)
         self.resources = {"marketo": self.marketo, "s3": SharedS3(self.s3.meta.client)}
         self.definitions = build_defs(settings, resources=self.resources)
-        assert settings.config.sync is not None
-        self.assets = sync_assets(settings.config.sync)
+        self.job = self.definitions.resolve_job_def("database_sync")
 
     @property
     def emulator(self) -> Emulator:
@@ -167,7 +165,8 @@ class SyncWorld:
         """A run of the whole job, and of the files that it dropped."""
         self.clock.advance(minutes * 60)
         first = len(self.marketo_calls)
-        self.last_sync = self.materialize(*self.assets)
+        self.last_sync = self.job.execute_in_process(instance=self.instance, raise_on_error=False)
+        self.runs.append(self.last_sync)
         self.files()
         self._of_last_sync = self.marketo_calls[first:]
         return self.last_sync
@@ -228,7 +227,8 @@ class SyncWorld:
         return {
             "contacts": self.rows(f"select * from {self.table} order by email"),
             "links": self.rows(
-                "select contact_key, lead_id, state, contact_fingerprint, lead_hash, bases from SYNC_CONTACTS order by 1"
+                "select contact_key, lead_id, state, contact_fingerprint, lead_hash, bases from SYNC_CONTACTS"
+                " order by contact_key"
             ),
             "leads": self.rows(
                 "select lead_id, to_json(fields) as fields, merged_into, deleted_at from LEADS order by 1"
@@ -264,7 +264,7 @@ class SyncWorld:
 
 
 @pytest.fixture
-def make_world(
+def make_world(  # noqa: PLR0917 - what a world is made of
     instance: dg.DagsterInstance,
     warehouse_env: dict[str, str],
     s3_env: dict[str, str],

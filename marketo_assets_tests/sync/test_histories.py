@@ -130,7 +130,7 @@ def begin(world: SyncWorld, histories: Sequence[Sequence[str]]) -> list[Person]:
     """New people, each with a contact and a lead that are linked."""
     first = int(world.rows(f"select count(*) as n from {world.table}")[0]["n"]) + len(world.runs)
     people = [Person(first * 1000 + number, events) for number, events in enumerate(histories)]
-    edit_contacts(world, [(person, {name: f"first {person.number}" for name in FIELDS}) for person in people])
+    edit_contacts(world, [(person, dict.fromkeys(FIELDS, f"first {person.number}")) for person in people])
     world.settle()
     return people
 

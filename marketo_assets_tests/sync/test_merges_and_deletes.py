@@ -1,4 +1,4 @@
-"""Guards against contacts that hang on a dead lead, losers of a merge that stay alive, and deletes beyond all bounds."""
+"""Guards against contacts that hang on a dead lead, losers of a merge that stay alive, deletes beyond bounds."""
 
 from collections.abc import Callable
 

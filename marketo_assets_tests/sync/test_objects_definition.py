@@ -13,7 +13,7 @@ import pytest
 from marketo_assets.config_types import FieldMapping
 from marketo_assets.marketo.leads import LeadField
 from marketo_assets.marketo.records import RecordType, custom_object
-from marketo_assets.sandbox.marketo import COMPANY, ObjectField
+from marketo_assets.sandbox.marketo import COMPANY, Fault, ObjectField
 from marketo_assets.sync.objects_definition import Fit, ObjectSync, fit
 from marketo_assets_tests.sync.objects_world import (
     ACCOUNTS,
@@ -140,6 +140,14 @@ def test_a_type_that_is_gone_is_told_of_and_asked_for_once_an_hour(world: Object
     world.emulator.put_custom_object(COURSE)
     report = world.sync(COURSES, after=3601)
     assert (failed_checks(report), outcome(report)) == ({}, {"created": 1, "unchanged": 1})
+
+
+def test_a_type_that_this_user_may_not_see_is_told_of_and_stops_no_other(world: ObjectsWorld) -> None:
+    world.put("COURSES", ("X", "Latin"))
+    world.misbehave(Fault("GET /rest/v1/customobjects*", "error", code="603", every=1))
+    report = world.sync(COURSES)
+    assert failed_checks(report) == BROKEN
+    assert "Marketo does not describe it: /rest/v1/customobjects/course_c/describe.json: 603" in report.problems[0]
 
 
 def test_a_column_that_was_dropped_is_left_out_and_without_its_key_nothing_is_sent(world: ObjectsWorld) -> None:

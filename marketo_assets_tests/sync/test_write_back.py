@@ -1,4 +1,4 @@
-"""Guards against a system of record that is written unasked, or asked and not written, and against columns that vanish."""
+"""Guards against a system of record that is written unasked, or asked and not written."""
 
 from collections.abc import Callable
 
