@@ -49,7 +49,8 @@ def build_sync_assets(config: MarketoConfig) -> Sequence[dg.AssetsDefinition]:
 def build_lead_assets(config: MarketoConfig, leads: LeadSyncConfig) -> Sequence[dg.AssetsDefinition]:
     """The feed, the mirror, Marketo's values in the warehouse, and the contacts' changes in Marketo."""
     pump = config.pumps[leads.pump]
-    companies = [dg.AssetKey(["companies", name]) for name in (config.sync.companies if config.sync else ())]
+    of_companies = config.sync.companies.items() if config.sync else ()
+    companies = [dg.AssetKey(["companies", name]) for name, each in of_companies if each.enabled]
     assets = [
         _lead_changes_asset(leads, pump),
         _leads_asset(leads, pump),

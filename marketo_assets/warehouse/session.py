@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from snowflake.connector import DictCursor, SnowflakeConnection
@@ -22,6 +23,11 @@ Row = dict[str, Any]
 
 STAGED: Final = "LOAD_"
 """How the names of `staged` tables begin."""
+
+
+FEW_ROWS: Final = 200
+FEW_BYTES: Final = 100_000
+"""A statement may have 1 MB."""
 
 
 class Warehouse:
@@ -81,12 +87,20 @@ class Warehouse:
 
     @contextmanager
     def staged(self, table: pa.Table) -> Iterator[str]:
-        """Load an Arrow table into a transient table of its own, yield its quoted name, drop it at the end."""
+        """Load an Arrow table into a transient table of its own, yield its quoted name, drop it at the end.
+
+        Few rows go with one statement; PUT and COPY INTO are three, and a file.
+        """
         name = identifier(f"{STAGED}{secrets.token_hex(8)}")
-        columns = ", ".join(f"{identifier(field.name)} {_snowflake_type(field.type)}" for field in table.schema)
-        self.execute(f"create transient table {name} ({columns})")
+        few = _few_rows(table)
+        if few is None:
+            columns = ", ".join(f"{identifier(field.name)} {_snowflake_type(field.type)}" for field in table.schema)
+            self.execute(f"create transient table {name} ({columns})")
+        else:
+            self.execute(f"create transient table {name} as {few}")
         try:
-            self._copy_into(name, table)
+            if few is None:
+                self._copy_into(name, table)
             yield name
         finally:
             self.execute(f"drop table if exists {name}")
@@ -121,6 +135,22 @@ class Warehouse:
             f"copy into {name} from @{stage} file_format=(type=parquet use_logical_type=true)"
             " match_by_column_name=case_insensitive",
         )
+
+
+def _few_rows(table: pa.Table) -> str | None:
+    """A query that gives the rows of a small table; None for a large one, or one that JSON cannot carry."""
+    has_floats = any(pa.types.is_floating(field.type) for field in table.schema)  # JSON has no NaN and no infinity
+    if not 0 < table.num_rows <= FEW_ROWS or has_floats:
+        return None
+    rows = orjson.dumps([list(row.values()) for row in table.to_pylist()])
+    if len(rows) > FEW_BYTES or rb"\u0000" in rows:
+        return None
+    columns = ", ".join(
+        f"f.value[{at}]::{_snowflake_type(field.type)} as {identifier(field.name)}"
+        for at, field in enumerate(table.schema)
+    )
+    # In hexadecimal, so that no value can be taken for SQL.
+    return f"select {columns} from table(flatten(input => parse_json(hex_decode_string('{rows.hex()}')))) f"
 
 
 def joined(batches: Sequence[pa.Table]) -> pa.Table:

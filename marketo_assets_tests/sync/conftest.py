@@ -60,7 +60,7 @@ class Overheard(EmulatorTransport):
         super().__init__(emulator)
         self._calls = calls
 
-    def send(self, request: requests.PreparedRequest, *arguments: Any, **more: Any) -> requests.Response:  # type: ignore[override]  # whatever they are
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **more: Any) -> requests.Response:
         self._calls.append(f"{request.method} {request.path_url}")
         return super().send(request, *arguments, **more)
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from snowflake.connector.errors import ProgrammingError
 
@@ -112,3 +113,27 @@ def test_what_a_killed_process_left_staged_is_dropped_and_nothing_else(warehouse
     warehouse.drop_leftovers("LOAD_")
     left = warehouse.rows("select table_name from information_schema.tables where table_schema = current_schema()")
     assert sorted(row["table_name"] for row in left) == ["LOAD_OF_SOMEBODY", "OTHER"]
+
+
+@pytest.mark.parametrize("copies", [1, 300])
+def test_few_rows_and_many_are_staged_alike(warehouse: Warehouse, copies: int) -> None:
+    texts = ['it\'s $5 \\ 100 % {"a": null}', "null", "", "\u2028\n\té\U0001f600", "nul \0 byte", None]
+    table = pa.table(
+        {
+            "text": texts * copies,
+            "whole": [2**62, -(2**62), 0, 1, 2, None] * copies,
+            "flag": [True, False, True, False, True, None] * copies,
+            "day": [date(2020, 2, 29)] * 5 * copies + [None] * copies,
+            "moment": pa.array(
+                [datetime(2020, 1, 1, 2, 3, 4, 567890)] * 5 * copies + [None] * copies,  # noqa: DTZ001 - UTC
+                pa.timestamp("us"),
+            ),
+        }
+    )
+    for part in (
+        table,
+        table.filter(pc.fill_null(pc.invert(pc.match_substring(table["text"], "\0")), fill_value=True)),
+    ):
+        with warehouse.staged(part) as staged:
+            found = warehouse.arrow(f"select text, whole, flag, day, moment from {staged}").to_pylist()
+        assert sorted(map(repr, found)) == sorted(map(repr, part.to_pylist()))
