@@ -8,7 +8,18 @@ from pathlib import Path
 
 from bench.results import Measurement, write
 
-BENCHMARKS = ("rate", "cpu", "memory", "calls", "latency", "emulator", "extract", "extract-rest", "extract-idle")
+BENCHMARKS = (
+    "rate",
+    "cpu",
+    "memory",
+    "calls",
+    "latency",
+    "emulator",
+    "extract",
+    "extract-rest",
+    "extract-idle",
+    "sync",
+)
 """The modules of this package that have a function `measure`; an underscore in a name is a hyphen here."""
 
 

@@ -139,6 +139,12 @@ class LimitedMarketo:
             yield
 
     @contextmanager
+    def syncs(self) -> Iterator[None]:
+        """Held while a part of the sync runs."""
+        with process_lock(self.state_dir, "sync", SystemClock()):
+            yield
+
+    @contextmanager
     def activity_writes(self) -> Iterator[None]:
         """Held while activities are stored; of a bulk file, from its first byte read to the warehouse's last yes."""
         with process_lock(self.state_dir, "activity-writes", SystemClock()):

@@ -27,7 +27,7 @@ def trimmed(column: str) -> str:
 
 
 def latest_contacts(pump: PumpConfig, mapping: LeadMapping) -> str:
-    """Common table expressions; `latest` has one row per key: contact_key, contact_fingerprint, changed_at, C_0, C_1."""
+    """Common table expressions; `latest` has a row per key: contact_key, contact_fingerprint, changed_at, C_0, C_1."""
     return statement(
         "marketo_assets.pump",
         "latest_contacts",

@@ -23,7 +23,14 @@ from marketo_assets.sandbox.marketo import (
     load_custom_objects,
     load_faults,
 )
-from marketo_assets.sandbox.processes import DAYS, Sandbox, SandboxError, SandboxOptions, stop_like_ctrl_c
+from marketo_assets.sandbox.processes import (
+    CUSTOM_OBJECTS,
+    DAYS,
+    Sandbox,
+    SandboxError,
+    SandboxOptions,
+    stop_like_ctrl_c,
+)
 
 CHECK_SECONDS = 0.5
 BYTES_PER_MB = 1_000_000
@@ -57,9 +64,9 @@ def _read_faults(_context: click.Context, _parameter: click.Parameter, file: Pat
         raise click.BadParameter(str(error)) from error
 
 
-def _read_objects(_context: click.Context, _parameter: click.Parameter, file: Path | None) -> tuple[ObjectType, ...]:
+def _read_objects(_context: click.Context, _parameter: click.Parameter, file: Path) -> tuple[ObjectType, ...]:
     try:
-        return () if file is None else load_custom_objects(file)
+        return load_custom_objects(file)
     except CustomObjectsError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -84,7 +91,11 @@ def _read_objects(_context: click.Context, _parameter: click.Parameter, file: Pa
 @click.option(
     "--activities-per-minute", type=click.FloatRange(0), default=0.0, help="New activities that come by themselves."
 )
-@click.option("--contacts", type=click.IntRange(1), help="Make the contact table with this many rows, if it has not.")
+@click.option(
+    "--contacts",
+    type=click.IntRange(1),
+    help="Make the contact table with this many rows, if it has not; accounts and purchases beside it.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of Marketo; default: any free one.")
 @click.option("--latency-ms", type=click.FloatRange(0), default=0.0, help="Time that every call to Marketo takes.")
 @click.option(
@@ -122,6 +133,8 @@ def _read_objects(_context: click.Context, _parameter: click.Parameter, file: Pa
     "--custom-objects",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     callback=_read_objects,
+    default=CUSTOM_OBJECTS,
+    show_default="those of marketo.yaml",
     help="YAML file: the custom objects that Marketo has.",
 )
 @click.option("--native-crm", is_flag=True, help="Marketo's companies can be read only, as with a CRM's own sync.")
@@ -196,11 +209,15 @@ def write_env_file(file: Path, environment: Mapping[str, str]) -> None:
 
 
 def _ensure_contacts(environment: Mapping[str, str], count: int) -> None:
-    from marketo_assets.sandbox import contacts  # noqa: PLC0415 - the Snowflake connector takes two seconds to import
+    # The Snowflake connector takes two seconds to import.
+    from marketo_assets.sandbox import contacts, purchases  # noqa: PLC0415
 
     with contacts.open_warehouse(environment) as warehouse:
-        if contacts.count_contacts(warehouse) != count:
+        is_new = contacts.count_contacts(warehouse) != count
+        if is_new:
             contacts.load_contacts(warehouse, count)
+        if is_new or not purchases.purchases_are_there(warehouse):
+            purchases.load_purchases(warehouse)
 
 
 def _show(console: Console, running: Sandbox, env_file: Path | None) -> None:

@@ -1,34 +1,38 @@
 """`marketo-assets demo`: the whole platform on this machine, from contacts with real-world dirt to tables that add up.
 
-Does not belong here: what is done and looked at on the way to Marketo (demo_pump.py) and back (demo_extract.py), the
-stand-ins. The demo only starts them and looks, as a person would.
+Does not belong here: what is done and looked at on the way to Marketo (demo_pump.py) and back (demo_extract.py) and
+both ways (demo_sync.py), the stand-ins. The demo only starts them and looks, as a person would.
 """
 
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import yaml
 from rich.console import Console
 
 from marketo_assets.marketo.client import MarketoClient
 from marketo_assets.marketo.clock import SystemClock
 from marketo_assets.marketo.limits import ApiBudget, ApiLimits
 from marketo_assets.pump.drop import observe_source
-from marketo_assets.sandbox import contacts, demo_extract
+from marketo_assets.sandbox import contacts, demo_extract, purchases
 from marketo_assets.sandbox.dagster_dev import START_SECONDS, dagster_server
 from marketo_assets.sandbox.demo_dagster import (
     POLL_SECONDS,
     DagsterApi,
     DemoError,
+    Steps,
     api_calls,
     progress_bars,
     run_together,
 )
 from marketo_assets.sandbox.demo_extract import ExtractDemo
 from marketo_assets.sandbox.demo_pump import PumpDemo, load_contacts
+from marketo_assets.sandbox.demo_sync import SyncDemo
 from marketo_assets.sandbox.processes import (
     MARKETO_STATE,
     Sandbox,
@@ -43,7 +47,7 @@ from marketo_assets.warehouse.session import Warehouse
 
 @click.command()
 @click.option(
-    "--contacts", "count", type=click.IntRange(1), default=10_000, show_default=True, help="Size of the table."
+    "--contacts", "count", type=click.IntRange(20), default=10_000, show_default=True, help="Size of the table."
 )
 @click.option(
     "--activities",
@@ -62,7 +66,7 @@ from marketo_assets.warehouse.session import Warehouse
     help="Folder of everything that outlives the demo; remove it to begin anew.",
 )
 def demo(*, count: int, activities: int, exit_at_end: bool, port: int, state: Path) -> None:
-    """Contacts from the local Snowflake to the local Marketo, a week of activities back, in a real Dagster."""
+    """Contacts to the local Marketo, a week of activities back, then both sides in step, in a real Dagster."""
     console = Console()
     stop_like_ctrl_c()
     try:
@@ -89,11 +93,18 @@ def _run(
             days=demo_extract.DAYS,
         )
         sandbox = stack.enter_context(Sandbox(options))
-    environment = {**sandbox.environment, "DAGSTER_HOME": str(_dagster_home(state))}
+    environment = {
+        **sandbox.environment,
+        "DAGSTER_HOME": str(_dagster_home(state)),
+        "MARKETO_ASSETS_CONFIG": str(_own_config(state)),
+    }
     warehouse = stack.enter_context(contacts.open_warehouse(environment))
     client = stack.enter_context(_marketo(environment, state))
-    if contacts.count_contacts(warehouse) != count:
+    is_new = contacts.count_contacts(warehouse) != count
+    if is_new:
         load_contacts(console, warehouse, client, count)
+    if is_new or not purchases.purchases_are_there(warehouse):
+        purchases.load_purchases(warehouse)
     with console.status("starting Dagster: web server, daemon, code location"):
         dagster = dagster_server(Path.cwd(), environment, state / "logs" / "dagster.log", port)
         stack.callback(dagster.stop)
@@ -101,31 +112,44 @@ def _run(
     console.print(f"Dagster runs at [bold]{dagster.url}[/bold]")
     api = DagsterApi(dagster)
     extract = ExtractDemo(api, warehouse, client, state / MARKETO_STATE) if activities else None
-    _show(console, api, warehouse, Settings.from_env(environment), extract)
+    _show(console, api, warehouse, Settings.from_env(environment), extract, SyncDemo(api, warehouse, client))
     return sandbox, dagster
 
 
 def _show(
-    console: Console, dagster: DagsterApi, warehouse: Warehouse, settings: Settings, extract: ExtractDemo | None
+    console: Console,
+    dagster: DagsterApi,
+    warehouse: Warehouse,
+    settings: Settings,
+    extract: ExtractDemo | None,
+    sync: SyncDemo,
 ) -> None:
-    """The way out and, if there is one, the way back, at the same time."""
+    """The way out and then both ways; if there is one, the way back at the same time."""
     since = time.time()
     pump = PumpDemo(dagster, warehouse)
     with progress_bars(console) as progress:
-        parts = [pump.steps(progress)]
+        parts = [_one_after_the_other(pump.steps(progress), sync.steps(progress))]
         if extract:
             parts = [extract.week(progress), extract.today(progress), *parts]
         run_together(parts, lambda: dagster.stop_at_failed_run(since))
-    materialized = list(dagster.materializations(since))
+    materialized = [each for each in dagster.materializations(since) if each.run_id not in sync.runs]
     source = observe_source(warehouse, settings.config.pumps["contacts"])
     console.print(pump.table(source, api_calls(materialized, "contacts")))
     if extract:
         balance = extract.balance()
         console.print(extract.table(balance, materialized))
+    findings = sync.findings()
+    console.print(sync.table(findings))
     console.print(f"Dagster runs at [bold]{dagster.server.url}[/bold]")
     pump.check()
     if extract:
         extract.check(balance)
+    sync.check(findings)
+
+
+def _one_after_the_other(*parts: Steps) -> Steps:
+    for part in parts:
+        yield from part
 
 
 def _keep_running(console: Console, sandbox: Sandbox, dagster: Server) -> None:
@@ -141,6 +165,17 @@ def _dagster_home(state: Path) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     shutil.copy("dagster.yaml", home / "dagster.yaml")
     return home
+
+
+def _own_config(state: Path) -> Path:
+    """A copy of marketo.yaml: the sync runs when its turn comes, and begins with leads of a year ago."""
+    config = yaml.safe_load(Path("marketo.yaml").read_text(encoding="utf-8"))
+    now = datetime.now(UTC)
+    config["sync"]["polling_interval"] = "24h"
+    config["sync"]["leads"]["start"] = now.date().replace(year=now.year - 1, day=1)
+    copy = state / "marketo.yaml"
+    copy.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return copy
 
 
 @contextmanager

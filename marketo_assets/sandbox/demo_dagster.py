@@ -16,11 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from marketo_assets.sandbox.processes import Server
 
 POLL_SECONDS = 1.0
-_ASSET_JOB = {
-    "pipelineName": "__ASSET_JOB",
-    "repositoryName": "__repository__",
-    "repositoryLocationName": "marketo_assets",
-}
+_ASSET_JOB = "__ASSET_JOB"
+_LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "marketo_assets"}
 _LAUNCH_RUN = """
 mutation($it: ExecutionParams!) {
   launchPipelineExecution(executionParams: $it) {
@@ -110,7 +107,16 @@ class DagsterApi:
         """Materialize these assets, by their paths, in one run; its id."""
         given = {**(tags or {}), **({} if partition is None else {"dagster/partition": partition})}
         metadata = {"tags": [{"key": key, "value": value} for key, value in given.items()]}
-        selector = {**_ASSET_JOB, "assetSelection": _keys(assets), "assetCheckSelection": None}
+        return self._launch(
+            {"pipelineName": _ASSET_JOB, "assetSelection": _keys(assets), "assetCheckSelection": None}, metadata
+        )
+
+    def launch_job(self, name: str) -> str:
+        """A run of a whole job; its id."""
+        return self._launch({"pipelineName": name}, {})
+
+    def _launch(self, selected: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
+        selector = {**_LOCATION, **selected}
         params = {"selector": selector, "executionMetadata": metadata, "runConfigData": {}, "mode": "default"}
         answer = self.query(_LAUNCH_RUN, it=params)["launchPipelineExecution"]
         if "run" not in answer:

@@ -17,9 +17,10 @@ from marketo_assets.extract.schedules import POLL_TAG
 from marketo_assets.extract.windows import midnight
 from marketo_assets.marketo.client import MarketoClient
 from marketo_assets.sandbox.demo_dagster import DagsterApi, DemoError, Materialization, Steps, api_calls
-from marketo_assets.sandbox.marketo import ActivityAttribute, ActivityType, EmulatorOptions
+from marketo_assets.sandbox.marketo import ActivityAttribute, ActivityType, EmulatorOptions, load_custom_objects
 from marketo_assets.sandbox.marketo.activity_store import count_committed
 from marketo_assets.sandbox.marketo.activity_tokens import position_in
+from marketo_assets.sandbox.processes import CUSTOM_OBJECTS
 from marketo_assets.warehouse.session import Warehouse
 
 ACTIVITIES, ACTIVITY_LEADS = ("marketo", "activities"), ("marketo", "activity_leads")
@@ -43,9 +44,10 @@ WEBINAR = ActivityType(
 MARKETO = EmulatorOptions(
     custom_activity_types=(WEBINAR,),
     live_activities_per_minute=20.0,
-    # Marketo takes minutes for an export job, and looks at it once a minute.
-    export_seconds=3.0,
-    export_refresh_seconds=1.0,
+    # Marketo takes minutes for an export job, and looks at it once a minute. All leads are a dozen jobs, two at a time.
+    export_seconds=1.0,
+    export_refresh_seconds=0.5,
+    custom_objects=load_custom_objects(CUSTOM_OBJECTS),
 )
 
 

@@ -29,6 +29,9 @@ BUCKET, PREFIX = "marketing-data-pump", "pump"
 MARKETO_STATE = "marketo.sqlite"
 """The local Marketo's file in the state folder."""
 
+CUSTOM_OBJECTS = Path(__file__).with_name("custom_objects.yaml")
+"""Those that marketo.yaml brings into step."""
+
 DAYS = 30
 """How many days the activities are spread over where nobody says."""
 

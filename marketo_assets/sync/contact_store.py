@@ -21,7 +21,8 @@ from marketo_assets.sync.mirror import Lead, lead_of
 from marketo_assets.warehouse.session import Row, Warehouse
 from marketo_assets.warehouse.sql import identifier, statement
 
-PAGE_ROWS: Final = 10_000
+PAGE_ROWS: Final = 3_000
+"""Small enough that the first calls are soon under way: the next page is read and decided meanwhile."""
 _PACKAGE: Final = "marketo_assets.sync"
 _SETTLED: Final = pa.schema(
     [

@@ -104,7 +104,7 @@ class ContactSync:
         """Settle what is not to be sent; what is."""
         self.counts.looked_at += len(contacts)
         plans = [self._plan(each, each.lead) for each in contacts if each.lead is not None]
-        self._lose([each for each in contacts if each.lead is None])
+        lost, released = self._lose([each for each in contacts if each.lead is None])
         conflicts = [conflict for plan in plans for conflict in plan.conflicts]
         self._store.note_conflicts(conflicts)
         self.counts.conflicts.update(conflict.winner for conflict in conflicts)
@@ -114,7 +114,7 @@ class ContactSync:
         rejected = [_rejected(plan) for plan in plans if plan.contact.error]
         self.counts.rejected.update(write.code or "" for write in rejected)
         self._store.take_over(self._pulls(plans))
-        self._store.settle([_settled(plan) for plan in plans], rejected)
+        self._store.settle([*lost, *map(_settled, plans)], rejected, released=released)
         return (plan for plan in plans if plan.push)
 
     def _plan(self, contact: Contact, lead: Lead) -> _Plan:
@@ -220,8 +220,8 @@ class ContactSync:
             settled.append(_settled_with(plan, plan.contact.fingerprint, plan.rest | left))
         self._store.settle(settled, writes)
 
-    def _lose(self, contacts: Sequence[Contact]) -> None:
-        """Contacts whose lead is gone, and which no other lead has the key of."""
+    def _lose(self, contacts: Sequence[Contact]) -> tuple[list[Settled], dict[str, str | None]]:
+        """Contacts whose lead is gone, and which no other lead has the key of: those kept, those for the pump."""
         kept, released = list[Settled](), dict[str, str | None]()
         for contact in contacts:
             if contact.state != "gone":
@@ -234,7 +234,7 @@ class ContactSync:
                 kept.append(
                     Settled(contact.key, contact.known_id, "lost", contact.fingerprint, "", {}, contact.lost_reason)
                 )
-        self._store.settle(kept, released=released)
+        return kept, released
 
 
 def _settled(plan: _Plan) -> Settled:

@@ -3,8 +3,8 @@
 Guards against: a demo that does not add up, processes left after Ctrl-C, contacts sent again although nothing changed
 (all 57 columns, so that a fingerprint that is not the same twice shows), activities lost, doubled or found only where
 Marketo commits them in time; a backfill that holds in a test and not by Dagster's own daemon, marks days that were not
-asked for, or makes a run for each day; files that the sensor finds under a test and not under the
-daemon, or a pool that gives its slot to the first of them alone.
+asked for, or makes a run for each day; a sync that leaves something behind on either side; files that the sensor finds
+under a test and not under the daemon, or a pool that gives its slot to the first of them alone.
 """
 
 import csv
@@ -30,6 +30,25 @@ from marketo_assets.sandbox.contacts import open_warehouse
 PROJECT = Path(__file__).parents[2]
 CONTACTS, ACTIVITIES = 400, 3_000
 DEADLINE_SECONDS = 150.0
+LINKED = "contacts that became leads, linked to them"
+SYNCED = {
+    "contacts changed in the warehouse, found in Marketo": 5,
+    "leads changed in Marketo, found in the warehouse": 5,
+    "changed in both: company, where Marketo wins": 5,
+    "changed in both: country, where the later wins": 5,
+    "conflicts noted": 10,
+    "leads merged in Marketo, found in the warehouse": 1,
+    "its contact is the winner's": 1,
+    "leads deleted in Marketo, found in the warehouse": 1,
+    "its contact is known as lost": 1,
+    "accounts, found as companies in Marketo": 200,
+    "renamed in the warehouse, found in Marketo": 1,
+    "products, found in Marketo": 20,
+    "purchases between leads and products, found in Marketo": 500,
+    "added in the warehouse, found in Marketo": 1,
+    "changed in the warehouse, found in Marketo": 1,
+    "deleted in the warehouse, gone in Marketo": 1,
+}
 BACKFILLS = """
 { partitionBackfillsOrError { ... on PartitionBackfills { results {
     partitionNames runs { status }
@@ -90,6 +109,14 @@ def check_activities(output: str) -> None:
     assert of_week > 0
     assert of_week + of_today == rows(output, "in the warehouse, up to the watermark")
     assert of_week + of_today == rows(output, "committed by Marketo, up to the watermark")
+
+
+def check_sync(output: str, *, leads: int) -> None:
+    """All that was changed on either side is on the other; so many contacts became leads."""
+    table = output[output.index("Both sides in step") :]
+    found = re.findall(r"│\s+(\S.*?)\s+│\s+(\d+) │\s+(\d+) │", table)
+    assert {name: int(number) for name, number, _ in found} == {LINKED: leads, **SYNCED}, output
+    assert {name: int(number) for name, _, number in found} == {LINKED: leads, **SYNCED}, output
 
 
 def check_backfill(output: str) -> None:
@@ -201,11 +228,13 @@ def test_the_demo_adds_up_stops_at_ctrl_c_and_sends_nothing_twice(tmp_path: Path
     without_key, older = rows(output, "without an e-mail"), rows(output, "older ones with the same e-mail")
     assert exported + without_key + older == CONTACTS
     assert rows(output, "accounted for") == exported
-    assert rows(output, "created") + rows(output, "updated") + rows(output, "rejected") == exported
+    leads = rows(output, "created") + rows(output, "updated")
+    assert leads + rows(output, "rejected") == exported
     assert rows(output, "duplicates resolved (several leads, one e-mail)") > 0
 
     assert rows(output, "leads looked up") > 0
     check_activities(output)
+    check_sync(output, leads=leads)
 
     with demo(tmp_path, "--exit", activities=0) as second:
         output, _ = second.communicate(timeout=240)
@@ -214,3 +243,4 @@ def test_the_demo_adds_up_stops_at_ctrl_c_and_sends_nothing_twice(tmp_path: Path
     assert rows(output, "unchanged since Marketo answered") == exported
     assert "Nothing has changed" in output
     assert "What became of the activities" not in output
+    check_sync(output, leads=leads)

@@ -18,6 +18,7 @@ from mypy_boto3_s3.service_resource import Bucket
 
 from marketo_assets.sandbox.command import sandbox, write_env_file
 from marketo_assets.sandbox.contacts import count_contacts, open_warehouse
+from marketo_assets.sandbox.purchases import PURCHASE_TABLE, PURCHASES
 
 COMMAND = [sys.executable, "-c", "from marketo_assets.sandbox.command import sandbox; sandbox()"]
 SHOW = f"set -a; . ./sandbox.env; exec {sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
@@ -103,6 +104,7 @@ def test_whole_sandbox_is_reached_by_its_variables_and_marketo_keeps_its_leads(t
         assert [entry.size for entry in bucket(env).objects.all()] == [1]
         with open_warehouse(env) as warehouse:
             assert count_contacts(warehouse) == 300
+            assert count_contacts(warehouse, PURCHASE_TABLE) == PURCHASES
             assert warehouse.rows("select current_schema() as s") == [{"s": env["SNOWFLAKE_SCHEMA"]}]
     with running(tmp_path, "--only", "marketo", stop=signal.SIGTERM) as env:
         assert lead_count(env) == 20
