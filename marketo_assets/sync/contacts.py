@@ -65,7 +65,7 @@ class _Plan:
     rest: dict[str, Base] = field(default_factory=dict)
     """What fields are left with that are not sent."""
     push: dict[str, Field] = field(default_factory=dict)
-    pull: dict[str, str | None] = field(default_factory=dict)
+    pull: dict[str, Field] = field(default_factory=dict)
     conflicts: list[Conflict] = field(default_factory=list)
     cannot_unlink: bool = False
 
@@ -113,7 +113,7 @@ class ContactSync:
         self.counts.cannot_unlink += sum(plan.cannot_unlink for plan in plans)
         rejected = [_rejected(plan) for plan in plans if plan.contact.error]
         self.counts.rejected.update(write.code or "" for write in rejected)
-        self._store.take_over(self._pulls(plans))
+        self._take_over(plans)
         self._store.settle([*lost, *map(_settled, plans)], rejected, released=released)
         return (plan for plan in plans if plan.push)
 
@@ -148,7 +148,7 @@ class ContactSync:
         else:
             plan.rest[each.name] = each.now
             if decision.action == "pull":
-                plan.pull[each.name] = each.theirs
+                plan.pull[each.name] = each
 
     def _is_synced(self, name: str, lead: Lead) -> bool:
         if name in self._fields.left_alone:
@@ -160,14 +160,16 @@ class ContactSync:
         conflict_id = hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
         return Conflict(plan.contact.key, plan.lead.lead_id, each.name, each.now, conflict_id, won, rule)
 
-    def _pulls(self, plans: Sequence[_Plan]) -> dict[str, dict[str, str | None]]:
-        """Values for the contact table by key and column, where marketo.yaml has it written."""
+    def _take_over(self, plans: Sequence[_Plan]) -> None:
+        """Marketo's values into the contact table, where marketo.yaml has it written; said before it is done."""
         if self._config.pull is None or self._config.pull.into != "contact_table":
-            return {}
-        return {
-            plan.contact.key: {self._columns[name]: value for name, value in plan.pull.items() if name in self._columns}
-            for plan in plans
+            return
+        pulls = {
+            plan.contact.key: [each for each in plan.pull.values() if each.name in self._columns] for plan in plans
         }
+        self._store.settle([_taking(plan, pulls[plan.contact.key]) for plan in plans if pulls[plan.contact.key]])
+        values = {key: {self._columns[each.name]: each.theirs for each in fields} for key, fields in pulls.items()}
+        self._store.take_over(values)
 
     def _push(self, plans: Iterable[_Plan], *, calls: int) -> None:
         """Send and record. A page is settled while the last one's calls are under way."""
@@ -241,6 +243,15 @@ def _settled(plan: _Plan) -> Settled:
     """Before anything is sent: what is to be sent keeps its base, and the contact is looked at again."""
     kept = {name: base for name, base in plan.contact.bases.items() if name in plan.push}
     return _settled_with(plan, UNSETTLED if plan.push else plan.contact.fingerprint, plan.rest | kept)
+
+
+def _taking(plan: _Plan, fields: Sequence[Field]) -> Settled:
+    known = plan.contact.bases
+    taking = {
+        each.name: Base(each.our_hash, known[each.name].marketo if each.name in known else "", each.their_hash)
+        for each in fields
+    }
+    return _settled_with(plan, UNSETTLED, {**known, **taking})
 
 
 def _settled_with(plan: _Plan, fingerprint: str, left: dict[str, Base]) -> Settled:

@@ -20,6 +20,9 @@ class Base(NamedTuple):
 
     warehouse: str
     marketo: str
+    taking: str = ""
+    """Of the value of Marketo's that the contact table was about to take over, until it is known to have it: found
+    there after a kill, it is nobody's change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def decide(field: Field, base: Base | None, rule: Winner, our_time: datetime | N
     they_changed = base is None or base.marketo != field.their_hash
     if not field.says:
         return Decision("pull") if they_changed else _REST
-    we_changed = base is None or base.warehouse != field.our_hash
+    we_changed = base is None or field.our_hash not in {base.warehouse, base.taking}
     if not we_changed:
         return Decision("pull") if they_changed else _REST
     if not they_changed:

@@ -53,6 +53,10 @@ create table {table} (
 """
 
 
+class KilledError(BaseException):
+    """The process is dead."""
+
+
 class Overheard(EmulatorTransport):
     """Notes what the project asks Marketo."""
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from marketo_assets.sync.canonical import canonical
 from marketo_assets.warehouse.session import Warehouse
-from marketo_assets_tests.sync.conftest import SyncWorld
+from marketo_assets_tests.sync.conftest import KilledError, SyncWorld
 
 EXAMPLES, HISTORIES, ROUNDS, QUIET = 2, 60, 4, 3
 FIELDS: Final = {"firstName": "first_name", "title": "title", "phone": "phone"}
@@ -25,10 +25,6 @@ RULES: Final = {"firstName": "warehouse", "title": "latest", "phone": "marketo"}
 EDITS: Final = [f"{side} {name}" for side in ("warehouse", "marketo", "both") for name in FIELDS]
 EVENTS: Final = ["nothing", *EDITS, *EDITS, "contact gone", "lead gone", "wins a merge", "loses a merge"]
 PULL: Final = "pull: {into: contact_table, columns: {firstName: first_name, title: title, phone: phone}}"
-
-
-class KilledError(BaseException):
-    """The process is dead."""
 
 
 @dataclass
