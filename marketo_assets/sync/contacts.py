@@ -164,12 +164,13 @@ class ContactSync:
         """Marketo's values into the contact table, where marketo.yaml has it written; said before it is done."""
         if self._config.pull is None or self._config.pull.into != "contact_table":
             return
-        pulls = {
-            plan.contact.key: [each for each in plan.pull.values() if each.name in self._columns] for plan in plans
-        }
-        self._store.settle([_taking(plan, pulls[plan.contact.key]) for plan in plans if pulls[plan.contact.key]])
-        values = {key: {self._columns[each.name]: each.theirs for each in fields} for key, fields in pulls.items()}
-        self._store.take_over(values)
+        pulls = [(plan, [each for each in plan.pull.values() if each.name in self._columns]) for plan in plans]
+        self._store.settle([_taking(plan, fields) for plan, fields in pulls if fields])
+        self._store.take_over(
+            {plan.contact.key: {self._columns[each.name]: each.theirs for each in fields} for plan, fields in pulls}
+        )
+        for plan, fields in pulls:
+            plan.rest |= {each.name: Base(each.their_hash, each.their_hash) for each in fields}
 
     def _push(self, plans: Iterable[_Plan], *, calls: int) -> None:
         """Send and record. A page is settled while the last one's calls are under way."""

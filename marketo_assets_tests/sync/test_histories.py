@@ -19,7 +19,7 @@ from marketo_assets.sync.canonical import canonical
 from marketo_assets.warehouse.session import Warehouse
 from marketo_assets_tests.sync.conftest import KilledError, SyncWorld
 
-EXAMPLES, HISTORIES, ROUNDS, QUIET = 2, 60, 4, 3
+EXAMPLES, HISTORIES, ROUNDS, QUIET = 5, 200, 4, 3
 FIELDS: Final = {"firstName": "first_name", "title": "title", "phone": "phone"}
 RULES: Final = {"firstName": "warehouse", "title": "latest", "phone": "marketo"}
 EDITS: Final = [f"{side} {name}" for side in ("warehouse", "marketo", "both") for name in FIELDS]
@@ -75,7 +75,12 @@ def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
             real = getattr(Warehouse, name)
 
             def statement(self: Warehouse, sql: str, real: Any = real, **values: Any) -> Any:
-                life.live(sql)
+                try:
+                    life.live(sql)
+                except KilledError:
+                    if sql == "commit":
+                        real(self, "rollback")  # as the server does when the connection is gone
+                    raise
                 return real(self, sql, **values)
 
             patch.setattr(Warehouse, name, statement)
