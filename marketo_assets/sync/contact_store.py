@@ -300,10 +300,14 @@ def _contact(at: int, row: Row, columns: Mapping[str, Column]) -> Contact:
         error=error,
         state=row["state"],
         known_id=None if row["known_id"] is None else int(row["known_id"]),
-        bases={name: Base(*pair) for name, pair in orjson.loads(row["bases"] or "{}").items()},
+        bases={name: _base(*parts) for name, parts in orjson.loads(row["bases"] or "{}").items()},
         lead=lead,
         lost_reason=row["lost_reason"],
     )
+
+
+def _base(warehouse: str, marketo: str, taking: str, sending: Sequence[str]) -> Base:
+    return Base(warehouse, marketo, taking, tuple(sending))
 
 
 def _settled_row(each: Settled) -> dict[str, Any]:

@@ -156,7 +156,7 @@ class ContactSync:
         return name == COMPANY_LINK or not lead.fields.get(COMPANY_LINK) or name not in self._company_fields
 
     def _conflict(self, plan: _Plan, each: Field, base: Base, won: str, rule: str) -> Conflict:
-        parts = [self._config.pump, plan.contact.key, each.name, *base, *each.now]
+        parts = [self._config.pump, plan.contact.key, each.name, *base[:2], *each.now[:2]]
         conflict_id = hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
         return Conflict(plan.contact.key, plan.lead.lead_id, each.name, each.now, conflict_id, won, rule)
 
@@ -241,9 +241,15 @@ class ContactSync:
 
 
 def _settled(plan: _Plan) -> Settled:
-    """Before anything is sent: what is to be sent keeps its base, and the contact is looked at again."""
-    kept = {name: base for name, base in plan.contact.bases.items() if name in plan.push}
-    return _settled_with(plan, UNSETTLED if plan.push else plan.contact.fingerprint, plan.rest | kept)
+    """Before anything is sent: what is to be sent keeps its base and says so, and the contact is looked at again."""
+    sending = {each.name: _sending(each, plan.contact.bases.get(each.name)) for each in plan.push.values()}
+    return _settled_with(plan, UNSETTLED if plan.push else plan.contact.fingerprint, plan.rest | sending)
+
+
+def _sending(each: Field, base: Base | None) -> Base:
+    if base is None:
+        return Base("", each.their_hash, sending=(each.our_hash,))
+    return base._replace(taking="", sending=(*base.sending, each.our_hash))
 
 
 def _taking(plan: _Plan, fields: Sequence[Field]) -> Settled:

@@ -23,6 +23,8 @@ class Base(NamedTuple):
     taking: str = ""
     """Of the value of Marketo's that the contact table was about to take over, until it is known to have it: found
     there after a kill, it is nobody's change."""
+    sending: tuple[str, ...] = ()
+    """Of the values that were on their way to Marketo, until it is known to have one: found there, they are ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def decide(field: Field, base: Base | None, rule: Winner, our_time: datetime | N
     """
     if field.says and field.ours == field.theirs:
         return _REST
-    they_changed = base is None or base.marketo != field.their_hash
+    they_changed = base is None or field.their_hash not in {base.marketo, *base.sending}
     if not field.says:
         return Decision("pull") if they_changed else _REST
     we_changed = base is None or field.our_hash not in {base.warehouse, base.taking}
