@@ -50,6 +50,10 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput |= {SNOWFLAKE_PORT: snowflake_server.port, S3_URL: s3_server.url}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: "test_histories" not in item.nodeid)  # the longest test first: no worker waits for it
+
+
 def pytest_collection_finish() -> None:
     gc.freeze()  # what is imported now stays: looking through all of it again and again took a tenth of the run
     atexit.register(gc.unfreeze)  # or DuckDB reports at the end that it was not given back

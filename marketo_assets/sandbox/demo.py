@@ -54,7 +54,7 @@ from marketo_assets.warehouse.session import Warehouse
     type=click.IntRange(0),
     default=20_000,
     show_default=True,
-    help="Marketo's past week in activities; 0: the contacts alone.",
+    help="Marketo's past week in activities; 0: the contacts' way out alone.",
 )
 @click.option("--exit", "exit_at_end", is_flag=True, help="End when all has arrived, instead of at Ctrl-C.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the Dagster UI; default: any free one.")
@@ -112,7 +112,8 @@ def _run(
     console.print(f"Dagster runs at [bold]{dagster.url}[/bold]")
     api = DagsterApi(dagster)
     extract = ExtractDemo(api, warehouse, client, state / MARKETO_STATE) if activities else None
-    _show(console, api, warehouse, Settings.from_env(environment), extract, SyncDemo(api, warehouse, client))
+    sync = SyncDemo(api, warehouse, client) if activities else None
+    _show(console, api, warehouse, Settings.from_env(environment), extract, sync)
     return sandbox, dagster
 
 
@@ -122,29 +123,31 @@ def _show(
     warehouse: Warehouse,
     settings: Settings,
     extract: ExtractDemo | None,
-    sync: SyncDemo,
+    sync: SyncDemo | None,
 ) -> None:
     """The way out and then both ways; if there is one, the way back at the same time."""
     since = time.time()
     pump = PumpDemo(dagster, warehouse)
     with progress_bars(console) as progress:
-        parts = [_one_after_the_other(pump.steps(progress), sync.steps(progress))]
+        parts = [_one_after_the_other(pump.steps(progress), *([sync.steps(progress)] if sync else []))]
         if extract:
             parts = [extract.week(progress), extract.today(progress), *parts]
         run_together(parts, lambda: dagster.stop_at_failed_run(since))
-    materialized = [each for each in dagster.materializations(since) if each.run_id not in sync.runs]
+    materialized = [each for each in dagster.materializations(since) if not sync or each.run_id not in sync.runs]
     source = observe_source(warehouse, settings.config.pumps["contacts"])
     console.print(pump.table(source, api_calls(materialized, "contacts")))
     if extract:
         balance = extract.balance()
         console.print(extract.table(balance, materialized))
-    findings = sync.findings()
-    console.print(sync.table(findings))
+    findings = sync.findings() if sync else []
+    if sync:
+        console.print(sync.table(findings))
     console.print(f"Dagster runs at [bold]{dagster.server.url}[/bold]")
     pump.check()
     if extract:
         extract.check(balance)
-    sync.check(findings)
+    if sync:
+        sync.check(findings)
 
 
 def _one_after_the_other(*parts: Steps) -> Steps:

@@ -1,6 +1,7 @@
 """A contact table and a Marketo that are kept in step, driven through Dagster under a virtual clock."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from mypy_boto3_s3.service_resource import Bucket as S3Bucket
 
 from marketo_assets.build import build_defs
 from marketo_assets.marketo.clock import VirtualClock
+from marketo_assets.sandbox.contacts import open_warehouse
 from marketo_assets.sandbox.marketo import Emulator, EmulatorTransport
 from marketo_assets.sandbox.marketo.faults import Fault, FaultPlan
 from marketo_assets.settings import Settings
@@ -57,6 +59,27 @@ class KilledError(BaseException):
     """The process is dead."""
 
 
+@dataclass
+class SharedWarehouse:
+    """Stands where WarehouseResource does: the test's own session where it is free, for a login takes its time."""
+
+    shared: Warehouse
+    env: Mapping[str, str]
+    is_free: bool = True
+
+    @contextmanager
+    def session(self) -> Iterator[Warehouse]:
+        if not self.is_free:
+            with open_warehouse(self.env) as session:
+                yield session
+            return
+        self.is_free = False
+        try:
+            yield self.shared
+        finally:
+            self.is_free = True
+
+
 class Overheard(EmulatorTransport):
     """Notes what the project asks Marketo."""
 
@@ -95,7 +118,11 @@ class SyncWorld:
             text = text.replace(before, after)
         path.write_text(text)
         settings = Settings.from_env(self.env)
-        self.resources = {"marketo": self.marketo, "s3": SharedS3(self.s3.meta.client)}
+        self.resources = {
+            "marketo": self.marketo,
+            "s3": SharedS3(self.s3.meta.client),
+            "warehouse": SharedWarehouse(self.warehouse, self.env),
+        }
         self.definitions = build_defs(settings, resources=self.resources)
         self.job = self.definitions.resolve_job_def("database_sync")
 
