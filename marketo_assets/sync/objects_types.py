@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -14,16 +14,19 @@ from marketo_assets.sync.objects_definition import ObjectSync
 from marketo_assets.warehouse.session import Warehouse
 
 
+NEVER: Final = datetime.min  # noqa: DTZ901 - naive, as the warehouse has its times
+
+
 @dataclass(frozen=True)
 class Remembered:
     """What is known of a type before Marketo is asked. Times in UTC, naive."""
 
     definition: RecordType | None = None
-    described_at: datetime = datetime.min  # noqa: DTZ901 - naive, as the warehouse has it
+    described_at: datetime = NEVER
     accepted: Mapping[str, str] | None = None
     """Data type by field, under which values were sent so far; None before the first look."""
     problem: str | None = None
-    try_after: datetime = datetime.min  # noqa: DTZ901 - as above
+    try_after: datetime = NEVER
     """When a type with a problem is looked at again."""
 
 
@@ -54,10 +57,10 @@ class ObjectTypes:
         (row,) = rows
         return Remembered(
             _type(orjson.loads(row["definition"])) if row["definition"] else None,
-            row["described_at"] or datetime.min,  # noqa: DTZ901 - as above
+            row["described_at"] or NEVER,
             orjson.loads(row["accepted_types"]),
             row["problem"],
-            row["try_after"] or datetime.min,  # noqa: DTZ901 - as above
+            row["try_after"] or NEVER,
         )
 
     def note(self, definition: RecordType, described_at: datetime, accepted: Mapping[str, str]) -> None:
