@@ -13,7 +13,6 @@ from marketo_assets.marketo.records import RecordType, Relationship
 from marketo_assets.sync.objects_definition import ObjectSync
 from marketo_assets.warehouse.session import Warehouse
 
-
 NEVER: Final = datetime.min  # noqa: DTZ901 - naive, as the warehouse has its times
 
 
