@@ -100,12 +100,29 @@ def s3_url(pytestconfig: pytest.Config) -> str:
     return server.url
 
 
+@pytest.fixture(scope="session")
+def databases(snowflake_port: int) -> Iterator[tuple[str, str, "Warehouse"]]:
+    """Of a worker: one to write to, one to read from as in production, and a session that makes and drops schemas.
+
+    A test has schemas of its own in them, not databases: with each one that is left, all that is asked of the
+    information schema takes longer.
+    """
+    target = f"T_{uuid.uuid4().hex[:12]}".upper()
+    source = f"{target}_PROD"
+    with _open_warehouse(processes.snowflake_environment(snowflake_port, source)):
+        pass  # a login makes the database it names
+    with _open_warehouse(processes.snowflake_environment(snowflake_port, target)) as session:
+        yield target, source, session
+
+
 @pytest.fixture
-def warehouse_env(snowflake_port: int) -> dict[str, str]:
-    """The SNOWFLAKE_ variables of a fresh database with schema MARKETO."""
-    env = processes.snowflake_environment(snowflake_port, f"T_{uuid.uuid4().hex[:12]}".upper())
-    with _open_warehouse(env):  # a login makes the database and the schema it names
-        return env
+def warehouse_env(snowflake_port: int, databases: tuple[str, str, "Warehouse"]) -> Iterator[dict[str, str]]:
+    """The SNOWFLAKE_ variables of a fresh schema."""
+    target, _, session = databases
+    schema = f"MARKETO_{uuid.uuid4().hex[:12]}".upper()
+    session.execute(f"create schema {target}.{schema}")
+    yield processes.snowflake_environment(snowflake_port, target, schema)
+    session.execute(f"drop schema {target}.{schema} cascade")
 
 
 @pytest.fixture
@@ -116,11 +133,13 @@ def warehouse(warehouse_env: dict[str, str]) -> Iterator["Warehouse"]:
 
 
 @pytest.fixture
-def source_schema(warehouse_env: dict[str, str]) -> str:
-    """`<database>.PUMPS_SENSITIVE`, fresh, in another database than the one written to, as in production."""
-    database, schema = f"{warehouse_env['SNOWFLAKE_DATABASE']}_PROD", processes.SOURCE_SCHEMA
-    with _open_warehouse(warehouse_env | {"SNOWFLAKE_DATABASE": database, "SNOWFLAKE_SCHEMA": schema}):
-        return f"{database}.{schema}"
+def source_schema(databases: tuple[str, str, "Warehouse"]) -> Iterator[str]:
+    """`<database>.<schema>`, fresh, in another database than the one written to, as in production."""
+    _, source, session = databases
+    schema = f"{source}.{processes.SOURCE_SCHEMA}_{uuid.uuid4().hex[:12]}".upper()
+    session.execute(f"create schema {schema}")
+    yield schema
+    session.execute(f"drop schema {schema} cascade")
 
 
 @pytest.fixture(scope="session")

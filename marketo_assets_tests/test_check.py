@@ -57,7 +57,7 @@ def test_all_is_well(
         "ok    table of contacts",
     ]
     assert list(s3_bucket.objects.all()) == []
-    assert warehouse.rows("select table_name from information_schema.tables where table_schema = 'MARKETO'") == []
+    assert warehouse._tables() == set()
 
 
 def test_everything_wrong_is_named_at_once_with_its_line(
@@ -90,9 +90,9 @@ def test_an_extract_that_fits_is_said_to_fit(environment: dict[str, str], wareho
     lines = result.output.splitlines()
     assert lines[3].startswith("ok    activity types of the extract: 2 of ")
     assert lines[4] == "ok    lead fields of the extract: 2 exist"
-    database = environment["SNOWFLAKE_DATABASE"]
-    assert lines[5:] == [f"ok    schema of the extract: {database}.MARKETO, with 0 tables and views"]
-    assert warehouse.rows("select table_name from information_schema.tables where table_schema = 'MARKETO'") == []
+    database, schema = environment["SNOWFLAKE_DATABASE"], environment["SNOWFLAKE_SCHEMA"]
+    assert lines[5:] == [f"ok    schema of the extract: {database}.{schema}, with 0 tables and views"]
+    assert warehouse._tables() == set()
 
 
 def test_types_and_fields_that_marketo_does_not_have_are_named_all_at_once(

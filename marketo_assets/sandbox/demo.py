@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -171,11 +171,10 @@ def _dagster_home(state: Path) -> Path:
 
 
 def _own_config(state: Path) -> Path:
-    """A copy of marketo.yaml: the sync runs when its turn comes, and begins with leads of a year ago."""
+    """A copy of marketo.yaml: the sync runs when its turn comes, and begins with the oldest lead there is."""
     config = yaml.safe_load(Path("marketo.yaml").read_text(encoding="utf-8"))
-    now = datetime.now(UTC)
     config["sync"]["polling_interval"] = "24h"
-    config["sync"]["leads"]["start"] = now.date().replace(year=now.year - 1, day=1)
+    config["sync"]["leads"]["start"] = datetime.now(UTC).date() - timedelta(days=62)
     copy = state / "marketo.yaml"
     copy.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return copy

@@ -44,7 +44,7 @@ WEBINAR = ActivityType(
 MARKETO = EmulatorOptions(
     custom_activity_types=(WEBINAR,),
     live_activities_per_minute=20.0,
-    # Marketo takes minutes for an export job, and looks at it once a minute. All leads are a dozen jobs, two at a time.
+    # Marketo takes minutes for an export job, and looks at it once a minute.
     export_seconds=1.0,
     export_refresh_seconds=0.5,
     custom_objects=load_custom_objects(CUSTOM_OBJECTS),

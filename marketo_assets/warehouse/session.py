@@ -36,6 +36,7 @@ class Warehouse:
     def __init__(self, connection: SnowflakeConnection) -> None:
         """`connection` has its database and schema set; statements commit one by one outside `transaction`."""
         self._connection = connection
+        self._created: set[str] = set()
 
     def execute(self, sql: str, **values: Any) -> int:
         """Run one statement; returns the number of rows it changed (0 where Snowflake reports none)."""
@@ -66,13 +67,18 @@ class Warehouse:
     def create(self, statements: str) -> None:
         """Run DDL statements (`create table if not exists …`), each ended by a semicolon at the end of a line.
 
-        Tables that are all there cost one question, not a statement each: most runs find them so.
+        Tables that are all there cost one question, not a statement each: most runs find them so. What was there once
+        in this session is not asked for again.
         """
         names = {name.upper() for name in re.findall(r"create table if not exists (\w+)", statements)}
-        if names and names <= self._tables():
+        if names and names <= self._created:
+            return
+        self._created |= self._tables()
+        if names and names <= self._created:
             return
         for sql in filter(None, map(str.strip, statements.split(";\n"))):
             self.execute(sql)
+        self._created |= names
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -147,8 +147,8 @@ def test_the_name_of_a_deleted_lead_is_kept_nowhere(world: ExtractWorld) -> None
         name = next(iter(client_names(client)))
     delete(world, 1)
     read(world)
-    tables = world.rows("select table_name as name from information_schema.tables where table_schema = 'MARKETO'")
-    held = [world.rows(f"select * from {table['name']}") for table in tables]
+    tables = world.rows("select table_name from information_schema.tables where table_schema = current_schema()")
+    held = [world.rows(f"select * from {table['table_name']}") for table in tables]
     assert name not in str(held)
 
 

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.instance import FakeSnow
 from starlette.types import Message, Receive, Scope, Send
 
@@ -70,17 +71,28 @@ def test_only_the_newest_results_are_kept() -> None:
     assert len(instance.results_cache) == snowflake.RESULTS_KEPT
 
 
-def test_outcomes_that_are_described_once_keep_their_names_and_figures(warehouse: Warehouse) -> None:
-    for table in ("first", "second"):
-        assert warehouse.rows(f"create table {table} (n int, t text)") == [
-            {"status": f"Table {table.upper()} successfully created."}
-        ]
-        assert warehouse.rows(f"insert into {table} values (1, 'a'), (2, '?')") == [{"number of rows inserted": 2}]
-        assert warehouse.rows(f"update {table} set n = 3") == [
-            {"number of rows updated": 2, "number of multi-joined rows updated": 0}
-        ]
-        assert warehouse.rows(f"delete from {table} where t = '?'") == [{"number of rows deleted": 1}]
-        assert warehouse.rows(f"select 'a' as \"status\", n from {table}") == [{"status": "a", "n": 3}]
+def test_results_are_described_as_fakesnow_itself_describes_them() -> None:
+    class Patched(FakeSnowflakeCursor):
+        pass
+
+    snowflake.describe_by_results(Patched)
+    connection = FakeSnow().connect("SPACE", "ROOM")
+    cursor = Patched(connection, connection._duck_conn)
+    for sql in (
+        "create table t (n int, price number(10, 2), t text, b boolean, d date, w timestamp_tz, v variant)",
+        "insert into t (n, t) values (1, 'a'), (2, '?')",
+        "update t set n = 3",
+        "select t.*, 'a' as \"status\", n / 3 as third, null as nothing, current_timestamp() as now from t",
+        "select v:a::varchar as a, count(*) as n from t group by 1",
+        "show tables",
+        "merge into t using (select 3 as n) s on t.n = s.n when matched then delete",
+        "truncate table t",
+        "begin",
+        "commit",
+        "drop table t",
+    ):
+        cursor.execute(sql)
+        assert cursor._describe_last_sql() == FakeSnowflakeCursor._describe_last_sql(cursor), sql
 
 
 def test_null_timestamps_are_read_as_null_and_not_as_1970(warehouse: Warehouse) -> None:

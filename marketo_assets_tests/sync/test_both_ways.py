@@ -4,10 +4,8 @@ from marketo_assets_tests.sync.conftest import SyncWorld
 
 
 def test_a_change_on_each_side_arrives_on_the_other(world: SyncWorld) -> None:
-    world.contact("ada@example.com", first_name="Ada", title="Countess", phone="1")
+    lead_id = world.linked("ada@example.com", first_name="Ada", title="Countess", phone="1")
     world.settle()
-    (linked,) = world.rows("select contact_key, lead_id, state from SYNC_CONTACTS")
-    lead_id = linked["lead_id"]
     world.change(lead_id, phone="2", leadScore=7)
     world.contact("ada@example.com", first_name="Augusta Ada")
     assert world.sync().success, world.failure()
@@ -45,7 +43,7 @@ def test_it_settles_and_our_own_writes_are_no_news(world: SyncWorld) -> None:
 
 
 def test_an_idle_sync_makes_at_most_four_calls(world: SyncWorld) -> None:
-    world.contact("ada@example.com", first_name="Ada")
+    world.linked("ada@example.com", first_name="Ada")
     world.settle()
     world.sync()
     calls = world.calls_of_last_sync()
@@ -53,9 +51,8 @@ def test_an_idle_sync_makes_at_most_four_calls(world: SyncWorld) -> None:
 
 
 def test_both_changed_and_the_rule_of_the_field_decides(world: SyncWorld) -> None:
-    world.contact("ada@example.com", first_name="Ada", title="Countess", phone="1", is_customer=False)
+    lead_id = world.linked("ada@example.com", first_name="Ada", title="Countess", phone="1", is_customer=False)
     world.settle()
-    (lead_id,) = world.lead_ids()
     world.contact("ada@example.com", first_name="Augusta", title="Older", phone="11")
     world.change(lead_id, firstName="A.", title="Newer", phone="22")
     world.sync()
@@ -84,9 +81,8 @@ def test_both_changed_and_the_rule_of_the_field_decides(world: SyncWorld) -> Non
 
 
 def test_fields_that_did_not_change_are_not_sent(world: SyncWorld) -> None:
-    world.contact("ada@example.com", first_name="Ada", title="Countess", phone="1")
+    lead_id = world.linked("ada@example.com", first_name="Ada", title="Countess", phone="1")
     world.settle()
-    (lead_id,) = world.lead_ids()
     world.change(lead_id, title="Enchantress")
     world.sync()
     world.contact("ada@example.com", first_name="Augusta")

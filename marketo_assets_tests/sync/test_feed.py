@@ -61,9 +61,8 @@ def test_new_leads_are_read_in_full_calls(world: SyncWorld) -> None:
 
 
 def test_the_days_quota_stops_the_sync_and_the_next_one_goes_on(world: SyncWorld) -> None:
-    world.contact("ada@example.com", first_name="Ada")
+    lead_id = world.linked("ada@example.com", first_name="Ada")
     world.settle()
-    (lead_id,) = world.lead_ids()
     world.contact("ada@example.com", first_name="Augusta")
     world.misbehave(Fault("POST /rest/v1/leads.json", "error", code="607", first=1))
     assert not world.sync().success

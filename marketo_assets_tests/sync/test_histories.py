@@ -12,15 +12,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from marketo_assets.sync.canonical import canonical
 from marketo_assets.warehouse.session import Warehouse
 from marketo_assets_tests.sync.conftest import KilledError, SyncWorld
 
-EXAMPLES, HISTORIES, ROUNDS, QUIET = 2, 334, 4, 3
-"""The first example is always the one in which nothing happens; four of them are 1,002 histories besides it."""
+EXAMPLES, HISTORIES, ROUNDS, QUIET = 2, 500, 4, 3
 FIELDS: Final = {"firstName": "first_name", "title": "title", "phone": "phone"}
 RULES: Final = {"firstName": "warehouse", "title": "latest", "phone": "marketo"}
 EDITS: Final = [f"{side} {name}" for side in ("warehouse", "marketo", "both") for name in FIELDS]
@@ -109,6 +108,7 @@ def world(make_world: Callable[..., SyncWorld]) -> SyncWorld:
 def test_both_sides_agree_in_the_end(
     world: SyncWorld, monkeypatch: pytest.MonkeyPatch, histories: list[list[str]], kills: list[int | None]
 ) -> None:
+    assume(any(event != "nothing" for history in histories for event in history))  # which is where hypothesis begins
     people = begin(world, histories)
     with mortal(monkeypatch) as life:
         for turn in range(ROUNDS):

@@ -45,12 +45,11 @@ def test_a_chain_within_one_sync(world: SyncWorld) -> None:
 
 
 def test_a_contact_follows_its_lead_to_a_winner_of_the_same_email(world: SyncWorld) -> None:
-    world.contact("ada@example.com", first_name="Ada", phone="1")
+    old = world.linked("ada@example.com", first_name="Ada", phone="1")
     world.settle()
-    (old,) = world.lead_ids()
     twin = world.person().sync({"email": "ada@example.com", "firstName": "A."}, action="createDuplicate")[0]["id"]
     world.merge(twin, old)
-    world.settle()
+    world.sync()
     assert world.lead_ids() == [twin]
     assert world.in_marketo(twin, "firstName", "phone") == {"firstName": "Ada", "phone": "1"}
 
@@ -69,14 +68,13 @@ def test_a_deleted_lead_in_the_mirror(make_world: Make, deletes: str, expected: 
 @pytest.mark.parametrize("lost_leads", ["leave", "unlink", "recreate"])
 def test_a_contact_whose_lead_was_deleted(make_world: Make, lost_leads: str) -> None:
     world = make_world(("lost_leads: leave", f"lost_leads: {lost_leads}"))
-    world.contact("ada@example.com", first_name="Ada")
-    world.contact("bob@example.com", first_name="Bob")
+    ada = world.linked("ada@example.com", first_name="Ada")
+    world.linked("bob@example.com", first_name="Bob")
     world.settle()
-    ada, _ = world.lead_ids()
     world.delete(ada)
     told = world.told(world.sync(), "contacts", "changes")
     assert told["lost_their_lead"] == [{"reason": "deleted", "contacts": 1}]
-    world.settle()
+    world.sync()
     found = world.person().get("leads.json", filterType="email", filterValues="ada@example.com")["result"]
     assert len(found) == (lost_leads == "recreate")
     states = world.rows("select contact_key, state, reason from SYNC_CONTACTS where contact_key like 'ada%%'")
@@ -98,10 +96,8 @@ def test_a_contact_whose_lead_was_deleted(make_world: Make, lost_leads: str) -> 
 def test_contacts_that_are_gone_from_the_warehouse(make_world: Make, rule: str) -> None:
     field = "\n    deleted_contacts_field: unsubscribed" if rule == "flag" else ""
     world = make_world(("deleted_contacts: leave", f"deleted_contacts: {rule}{field}"))
-    for name in ("ada", "bob", "carol"):
-        world.contact(f"{name}@example.com", first_name=name)
+    ada, _, carol = (world.linked(f"{name}@example.com", first_name=name) for name in ("ada", "bob", "carol"))
     world.settle()
-    ada, _, carol = world.lead_ids()
     world.forget("ada@example.com")
     told = world.told(world.sync(), "contacts", "changes")
     assert (told["gone_from_the_warehouse"], told["gone_and_settled"]) == (1, 1)
@@ -126,7 +122,7 @@ def test_contacts_that_are_gone_from_the_warehouse(make_world: Make, rule: str) 
 def test_too_many_are_gone_at_once_and_nothing_is_done(make_world: Make) -> None:
     world = make_world(("deleted_contacts: leave", "deleted_contacts: delete"))
     for name in ("ada", "bob", "carol"):
-        world.contact(f"{name}@example.com")
+        world.linked(f"{name}@example.com")
     world.settle()
     world.warehouse.execute(f"delete from {world.table}")
     result = world.sync()

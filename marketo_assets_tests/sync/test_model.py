@@ -9,9 +9,8 @@ HOUR = 61
 
 
 def test_a_field_hidden_in_marketo_is_named_and_the_rest_flows(world: SyncWorld) -> None:
-    world.contact("ada@example.com", first_name="Ada", title="Countess", phone="1")
+    lead_id = world.linked("ada@example.com", first_name="Ada", title="Countess", phone="1")
     world.settle()
-    (lead_id,) = world.lead_ids()
     hidden = world.emulator.lead_field("title")
     world.emulator.put_lead_field(replace(hidden, hidden=True))
     world.contact("ada@example.com", first_name="Augusta", title="Enchantress")
@@ -26,9 +25,8 @@ def test_a_field_hidden_in_marketo_is_named_and_the_rest_flows(world: SyncWorld)
 
 
 def test_a_field_that_is_new_retyped_or_has_another_display_name(world: SyncWorld) -> None:
-    world.contact("ada@example.com", first_name="Ada", phone="1")
+    lead_id = world.linked("ada@example.com", first_name="Ada", phone="1")
     world.settle()
-    (lead_id,) = world.lead_ids()
     phone = world.emulator.lead_field("phone")
     world.emulator.put_lead_field(replace(phone, display_name="Telephone"))
     world.emulator.put_lead_field(replace(world.emulator.lead_field("title"), data_type="integer"))
@@ -43,9 +41,8 @@ def test_a_field_that_is_new_retyped_or_has_another_display_name(world: SyncWorl
 
 
 def test_a_column_dropped_from_the_contact_table_and_one_added(world: SyncWorld) -> None:
-    world.contact("ada@example.com", first_name="Ada", title="Countess")
+    lead_id = world.linked("ada@example.com", first_name="Ada", title="Countess")
     world.settle()
-    (lead_id,) = world.lead_ids()
     world.warehouse.execute(f"alter table {world.table} drop column title")
     world.warehouse.execute(f"alter table {world.table} add column nickname varchar")
     world.contact("ada@example.com", first_name="Augusta")
@@ -83,9 +80,8 @@ def test_a_companys_field_changed_through_its_lead_is_a_change_of_the_company(wo
 def test_a_lead_moves_to_another_company_and_cannot_be_taken_out_of_one(world: SyncWorld) -> None:
     world.load(("company_id: externalCompanyId", "company_id: {to: externalCompanyId, when_null: clear}"))
     world.emulator.put_records(COMPANY, [{"externalCompanyId": name} for name in ("C1", "C2")])
-    world.contact("ada@example.com", first_name="Ada", company_id="C1")
+    lead_id = world.linked("ada@example.com", first_name="Ada", company_id="C1")
     world.settle()
-    (lead_id,) = world.lead_ids()
     world.contact("ada@example.com", company_id="C2")
     world.sync()
     assert world.in_marketo(lead_id, "externalCompanyId") == {"externalCompanyId": "C2"}
@@ -98,9 +94,8 @@ def test_a_lead_moves_to_another_company_and_cannot_be_taken_out_of_one(world: S
 
 
 def test_a_contact_whose_company_comes_later_is_tried_again(world: SyncWorld) -> None:
-    world.contact("ada@example.com", first_name="Ada")
+    lead_id = world.linked("ada@example.com", first_name="Ada")
     world.settle()
-    (lead_id,) = world.lead_ids()
     world.contact("ada@example.com", first_name="Augusta", company_id="C9")
     result = world.sync()
     assert world.checks(result)["every_change_is_settled"] is False

@@ -14,9 +14,8 @@ INTO = 'pull: {into: contact_table, columns: {phone: phone, title: title, "[CDB]
 
 def test_the_contact_table_itself_if_asked(make_world: Callable[..., SyncWorld]) -> None:
     world = make_world((PULL, INTO))
-    world.contact("ada@example.com", first_name="Ada", phone="1", is_customer=False)
+    lead_id = world.linked("ada@example.com", first_name="Ada", phone="1", is_customer=False)
     world.settle()
-    (lead_id,) = world.lead_ids()
     world.change(lead_id, phone="2", firstName="A.", cDBIsPaidTier=True)
     assert world.sync().success, world.failure()
     (row,) = world.rows(f"select first_name, phone, is_customer from {world.table}")
@@ -27,9 +26,8 @@ def test_the_contact_table_itself_if_asked(make_world: Callable[..., SyncWorld])
 
 def test_one_change_of_marketo_after_the_other_is_no_conflict(make_world: Callable[..., SyncWorld]) -> None:
     world = make_world((PULL, INTO.replace("phone: phone", "firstName: first_name")))
-    world.contact("ada@example.com", first_name="one")
+    lead_id = world.linked("ada@example.com", first_name="one")
     world.settle()
-    (lead_id,) = world.lead_ids()
     for name in ("two", "three"):
         world.change(lead_id, firstName=name)
         world.sync()
@@ -42,9 +40,8 @@ def test_killed_between_the_contact_table_and_our_record_the_later_change_of_mar
     make_world: Callable[..., SyncWorld], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = make_world((PULL, INTO.replace("phone: phone", "firstName: first_name")))
-    world.contact("ada@example.com", first_name="one")
+    lead_id = world.linked("ada@example.com", first_name="one")
     world.settle()
-    (lead_id,) = world.lead_ids()
     world.change(lead_id, firstName="two")
     with monkeypatch.context() as patch:
         real = ContactStore.take_over

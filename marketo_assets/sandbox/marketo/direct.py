@@ -43,7 +43,7 @@ class DirectAccess:
     def fill(
         self, leads: int, emails: Iterable[str] | None = None, *, duplicate_share: float = 0.02, seed: int = 0
     ) -> int:
-        """Add existing leads, of a past year, without activities; the number added.
+        """Add existing leads, a month or two old, without activities; the number added.
 
         `emails` gives one lead each its address, in order, instead of invented ones. `duplicate_share` of the
         addresses are held by two or three leads. The same arguments make the same leads.
