@@ -60,8 +60,8 @@ sync:
     conflicts_by_field: {{phone: marketo, title: latest}}
     pull: {{columns: {{title: title_in_marketo, phone: phone_in_marketo, leadScore: score}}}}
 """
-OLDEST_LEAD_DAYS = 370
-"""The emulator's leads are up to a year old."""
+OLDEST_LEAD_DAYS = 62
+"""The emulator's leads are up to two months old."""
 
 COLUMNS = {
     "email": "email",
@@ -232,15 +232,17 @@ def measure(*, quick: bool) -> Measurement:
                 print(f"  {runs[-1].seconds:.2f} s, {len(runs[-1].calls)} calls, {runs[-1].share:.1%}", flush=True)
                 print("    " + ", ".join(f"{k}: {v:.1f} s" for k, v in runs[-1].asset_seconds.items()), flush=True)
             idle = _sync(here)
+            # As an hour later: the lead's fields are to be asked for as well, and wait for the sync after this one.
+            warehouse.execute(
+                "update SYNC_WATERMARKS set read_until = dateadd(minute, -61, read_until) where stream = 'lead_fields'"
+            )
             _ask_for_usage(here)
             idle_with_usage = _sync(here)
-            _ask_for_usage(here)
-            warehouse.execute("delete from SYNC_WATERMARKS where stream = 'lead_fields'")
-            idle_with_all = _sync(here)
+            idle_with_fields = _sync(here)
             with here.marketo.client() as client:
                 (answered,) = client.request("GET", "/rest/v1/stats/errors.json").result
     errors = {error["errorCode"]: error["count"] for error in answered["errors"]}
-    return _measurement(size, contacts, runs, [idle, idle_with_usage, idle_with_all], errors)
+    return _measurement(size, contacts, runs, [idle, idle_with_usage, idle_with_fields], errors)
 
 
 def _measurement(
@@ -250,14 +252,20 @@ def _measurement(
     middle = min(runs, key=lambda run: abs(run.share - share))
     calls, least = max(len(run.calls) for run in runs), size.least_calls
     in_time = Least(len(middle.calls))
-    usual, with_usage, with_all = (len(run.calls) for run in idle)
+    usual, with_usage, with_fields = (len(run.calls) for run in idle)
     return Measurement(
         title="one sync of leads, changes on both sides",
         bounds=(
             Bound("calls of a sync (most of all runs)", calls, "at most", round(MOST_OVER * least, 1), ""),
             Bound("calls/s, of what the limits allow (median)", share, "at least", WANTED_SHARE, ""),
             Bound("calls answered 606 or 615 (all runs)", over_limit, "at most", 0, ""),
-            Bound("calls of a sync with nothing new", with_usage, "at most", MOST_IDLE_CALLS, ""),
+            Bound(
+                "calls of a sync with nothing new (most of all)",
+                max(usual, with_usage, with_fields),
+                "at most",
+                MOST_IDLE_CALLS,
+                "",
+            ),
         ),
         arithmetic=(
             (
@@ -290,7 +298,7 @@ def _measurement(
             ),
             (
                 f"Nothing new: {usual} calls, the three streams; {with_usage} when the calls used today are asked for,"
-                f" {with_all} when, once an hour, the lead's fields are asked for as well in the same sync."
+                f" {with_fields} when, once an hour, the lead's fields are, in the sync after."
             ),
         ),
         figures={

@@ -160,6 +160,10 @@ class MarketoClient:
         """How many calls today's budget still has for us."""
         return max(0, self._budget.calls_left(partial(calls_used_today, self)))
 
+    def usage_is_due(self) -> bool:
+        """Whether the next call will ask Marketo for the day's usage first: one call more."""
+        return self._budget.usage_is_due()
+
     def wait(self, seconds: float) -> None:
         """Let time pass, and count it."""
         self.stats.add_wait(seconds)

@@ -133,6 +133,11 @@ class ApiBudget:
             with self._gate():
                 return self._day_budget - self._calls_today(self._clock.now())
 
+    def usage_is_due(self) -> bool:
+        """Whether the next call will ask Marketo for the day's usage first."""
+        with self._usage_lock, self._gate():
+            return self._usage_is_old(self._clock.now())
+
     def quota_exhausted(self) -> None:
         """Marketo answered 607: nobody here calls again before the next quota day."""
         self._at_least(self.limits.calls_per_day)
@@ -217,13 +222,16 @@ class ApiBudget:
         """Whether it is time to read the usage, and ours to do; other processes then leave it alone."""
         with self._gate():
             now = self._clock.now()
-            self._calls_today(now)
-            (read_at,) = self._db.execute("SELECT read_at FROM day").fetchone()
-            if 0 <= now - read_at < USAGE_READ_SECONDS:
+            if not self._usage_is_old(now):
                 return False
             self._db.execute("UPDATE day SET read_at = ?", (now,))
             self._db.commit()
             return True
+
+    def _usage_is_old(self, now: float) -> bool:
+        self._calls_today(now)
+        (read_at,) = self._db.execute("SELECT read_at FROM day").fetchone()
+        return not 0 <= now - read_at < USAGE_READ_SECONDS
 
 
 @contextmanager

@@ -21,6 +21,8 @@ from marketo_assets.sync.mirror import Lead, lead_of
 from marketo_assets.warehouse.session import Row, Warehouse
 from marketo_assets.warehouse.sql import identifier, statement
 
+FIRST_PAGE_ROWS: Final = 600
+"""Small, so that Marketo's first call does not wait for more than it takes."""
 PAGE_ROWS: Final = 3_000
 """Small enough that the first calls are soon under way: the next page is read and decided meanwhile."""
 _PACKAGE: Final = "marketo_assets.sync"
@@ -160,20 +162,20 @@ class ContactStore:
 
     def pages(self, snapshot: str) -> Iterator[list[Contact]]:
         """The contacts to look at with their leads, a bounded number at a time."""
-        first = 1
+        first, count = 1, FIRST_PAGE_ROWS
         while True:
             table = self._warehouse.arrow(
                 "select c.*, to_json(l.fields) as lead_fields, l.field_times, l.as_of"
                 f" from {snapshot} c left join LEADS l on l.lead_id = c.target_id"
                 " where c.snapshot_row between %(first)s and %(last)s order by c.snapshot_row",
                 first=first,
-                last=first + PAGE_ROWS - 1,
+                last=first + count - 1,
             )
             if table.num_rows:
                 yield self._contacts(table)
-            if table.num_rows < PAGE_ROWS:
+            if table.num_rows < count:
                 return
-            first += PAGE_ROWS
+            first, count = first + count, PAGE_ROWS
 
     def gone(self) -> list[tuple[str, int]]:
         """Key and lead of contacts that the contact table no longer has."""

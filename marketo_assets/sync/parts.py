@@ -65,7 +65,13 @@ class Parts:
         return drift
 
     def fields_are_old(self) -> bool:
-        """Whether Marketo should be asked again."""
+        """Whether Marketo should be asked again.
+
+        A sync that asks for the day's usage leaves it to the next one, where that does not go on for ever: so an idle
+        sync makes four calls at the most.
+        """
+        if self.client.usage_is_due():
+            return self._is_old(_LEAD_FIELDS, 2 * MODEL_AGE)
         return self._is_old(_LEAD_FIELDS)
 
     def contacts(self, fields: SyncFields) -> ContactStore:
@@ -97,9 +103,9 @@ class Parts:
         columns = self.warehouse.columns(identifier(self.pump.source.table))
         return sync_fields(self.config, self.pump, described, columns)
 
-    def _is_old(self, what: str) -> bool:
+    def _is_old(self, what: str, age: timedelta = MODEL_AGE) -> bool:
         mark = self.store.watermark(what)
-        return mark is None or utc_now(self.client.clock) - mark.read_until >= MODEL_AGE
+        return mark is None or utc_now(self.client.clock) - mark.read_until >= age
 
 
 class CompanyFields(Container[str]):

@@ -45,9 +45,13 @@ def test_it_settles_and_our_own_writes_are_no_news(world: SyncWorld) -> None:
 def test_an_idle_sync_makes_at_most_four_calls(world: SyncWorld) -> None:
     world.linked("ada@example.com", first_name="Ada")
     world.settle()
-    world.sync()
-    calls = world.calls_of_last_sync()
-    assert len(calls) <= 4, calls
+    usage, fields = "GET /rest/v1/stats/usage.json", "GET /rest/v1/leads/describe.json"
+    for minutes, asked in ((5, set()), (60, {usage}), (5, {fields}), (121, {usage, fields})):
+        world.sync(minutes=minutes)
+        calls = {call.split("?")[0] for call in world.calls_of_last_sync()}
+        assert calls & {usage, fields} == asked, minutes
+        # Both at once only where nobody came for two hours.
+        assert len(world.calls_of_last_sync()) == 3 + len(asked)
 
 
 def test_both_changed_and_the_rule_of_the_field_decides(world: SyncWorld) -> None:
