@@ -1,5 +1,6 @@
 -- Contacts to look at, numbered: those that meet their lead for the first time, those where one side is not as it was
--- when the two were last in step, and those whose lead is gone.
+-- when the two were last in step, and those whose lead is gone. What the warehouse changed comes first: it makes calls, and
+-- the others are settled meanwhile.
 create transient table ${snapshot} as
 ${latest_contacts},
 known as (
@@ -15,7 +16,9 @@ free as (
     qualify ${choice}
 )
 select
-    row_number() over (order by latest.contact_key) as snapshot_row,
+    row_number() over (
+        order by iff(known.contact_fingerprint = latest.contact_fingerprint, 1, 0), latest.contact_key
+    ) as snapshot_row,
     latest.*,
     known.state as state,
     known.lead_id as known_id,
