@@ -1,6 +1,17 @@
-"""The code location that Dagster loads: built from the environment and marketo.yaml, nothing else."""
+"""The code location that Dagster loads: built from the environment and marketo.yaml, nothing else.
 
-from marketo_assets.build import build_defs
-from marketo_assets.settings import Settings
+Every run is a process of its own and begins here. What it imports stays, so the collector need not look through it
+again and again meanwhile: that was a third of the time.
+"""
+
+import gc
+
+gc.disable()
+
+from marketo_assets.build import build_defs  # noqa: E402
+from marketo_assets.settings import Settings  # noqa: E402
+
+gc.freeze()
+gc.enable()
 
 defs = build_defs(Settings.from_env())

@@ -34,6 +34,7 @@ CLEANUP = pytest.StashKey[ExitStack]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until all is imported, see below
     os.environ["SNOWFLAKE_DISABLE_PLATFORM_DETECTION"] = "true"  # or each login asks for a cloud around this machine
     config.stash[CLEANUP] = ExitStack()
     config.stash[SERVERS] = {}
@@ -56,6 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # what is imported now stays: looking through all of it again and again took a tenth of the run
+    gc.enable()
     atexit.register(gc.unfreeze)  # or DuckDB reports at the end that it was not given back
 
 

@@ -1,5 +1,6 @@
 """What Dagster shows of the extract: counts, names, routes and their reasons. Never a value from a row."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -52,13 +53,14 @@ def run(loaded: Sequence[Loaded], chosen: Chosen, stats: CallStats, seconds: flo
     }
 
 
-def calls(stats: CallStats) -> Metadata:
-    """What Marketo was asked."""
+def calls(*stats: CallStats) -> Metadata:
+    """What Marketo was asked, by one client or several."""
+    errors = sum((Counter(each.errors_by_code) for each in stats), Counter[str]())
     return {
-        "api_calls": stats.calls,
-        "api_errors": dg.MetadataValue.json(dict(stats.errors_by_code)),
-        "api_retries": stats.retries,
-        "seconds_waited": round(stats.seconds_waited, 1),
+        "api_calls": sum(each.calls for each in stats),
+        "api_errors": dg.MetadataValue.json(dict(errors)),
+        "api_retries": sum(each.retries for each in stats),
+        "seconds_waited": round(sum(each.seconds_waited for each in stats), 1),
     }
 
 

@@ -111,11 +111,12 @@ def _leads_asset(leads: LeadSyncConfig, pump: PumpConfig) -> dg.AssetsDefinition
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]  # as above
         with opened(context, leads, pump, warehouse, marketo) as parts:
             incomplete = is_complete(parts.store, parts.fields())
+        stats = [parts.client.stats]
         if incomplete is not None:
             # Outside of the lock, which it takes for a page at a time: it may wait for its files for hours.
             context.log.info("all leads are read anew: %s", incomplete)
             try:
-                reconcile_if_needed(context.run.run_id, leads, pump, warehouse, marketo)
+                stats.append(reconcile_if_needed(context.run.run_id, leads, pump, warehouse, marketo)[1])
             except QuotaExhaustedError as error:
                 remember_to_resume(context, JOB, error)
                 raise
@@ -124,8 +125,9 @@ def _leads_asset(leads: LeadSyncConfig, pump: PumpConfig) -> dg.AssetsDefinition
             applied = apply_changes(
                 parts.mirror(fields), leads.deletes, parts.company_fields(), calls=marketo.concurrent_calls
             )
+        stats.append(parts.client.stats)
         yield from checks.mirror_results(applied)
-        yield dg.MaterializeResult(metadata=metadata.mirror(applied, fields, incomplete, parts.client.stats))
+        yield dg.MaterializeResult(metadata=metadata.mirror(applied, fields, incomplete, stats))
 
     return mirror
 

@@ -1,6 +1,6 @@
 """What Dagster shows of the leads' sync: counts and names. Never a value from a row."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -23,8 +23,10 @@ def feed(counts: FeedCounts, stats: CallStats) -> Metadata:
     return {"dagster/row_count": sum(counts.new.values()), **read, **new, **calls(stats)}
 
 
-def mirror(applied: Applied, fields: SyncFields, reconciled_because: str | None, stats: CallStats) -> Metadata:
-    """What was applied to the mirror."""
+def mirror(
+    applied: Applied, fields: SyncFields, reconciled_because: str | None, stats: Sequence[CallStats]
+) -> Metadata:
+    """What was applied to the mirror; `stats` of each client that it took."""
     return {
         "changes_applied": applied.changes,
         "leads_read": applied.read,
@@ -33,7 +35,7 @@ def mirror(applied: Applied, fields: SyncFields, reconciled_because: str | None,
         "company_changes": applied.company_changes,
         "mirrored_fields": ", ".join(fields.names),
         "reconciled": reconciled_because or "not needed",
-        **calls(stats),
+        **calls(*stats),
     }
 
 

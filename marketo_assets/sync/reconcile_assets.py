@@ -67,10 +67,11 @@ def reconcile_leads(
 
 def reconcile_if_needed(
     run_id: str, leads: LeadSyncConfig, pump: PumpConfig, warehouse: WarehouseResource, marketo: MarketoResource
-) -> Reconciled | None:
+) -> tuple[Reconciled | None, CallStats]:
     """The same where `is_complete` says so, and still does when it is this one's turn."""
     with _alone(run_id, leads, pump, warehouse, marketo) as parts:
-        return _reconcile(parts, marketo) if is_complete(parts.store, parts.fields()) else None
+        found = _reconcile(parts, marketo) if is_complete(parts.store, parts.fields()) else None
+        return found, parts.client.stats
 
 
 @contextmanager

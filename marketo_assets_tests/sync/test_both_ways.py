@@ -54,6 +54,15 @@ def test_an_idle_sync_makes_at_most_four_calls(world: SyncWorld) -> None:
         assert len(world.calls_of_last_sync()) == 3 + len(asked)
 
 
+def test_each_call_is_counted_by_an_asset_also_those_of_the_first_fill(world: SyncWorld) -> None:
+    world.linked("ada@example.com", first_name="Ada")
+    result = world.sync()
+    assets = (("marketo", "lead_changes"), ("marketo", "leads"), ("contacts", "changes"), ("contacts", "drop"))
+    counted = sum(world.told(result, *key).get("api_calls", 0) for key in assets)
+    assert any("/bulk/" in call for call in world.calls_of_last_sync())
+    assert counted == len(world.calls_of_last_sync())
+
+
 def test_both_changed_and_the_rule_of_the_field_decides(world: SyncWorld) -> None:
     lead_id = world.linked("ada@example.com", first_name="Ada", title="Countess", phone="1", is_customer=False)
     world.settle()

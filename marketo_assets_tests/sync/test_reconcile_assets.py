@@ -78,11 +78,11 @@ def test_a_run_shows_what_it_found_and_warns_of_drift(world: SyncWorld) -> None:
 def test_it_is_done_once_where_it_is_needed(world: SyncWorld) -> None:
     world.lead("ada@example.com", firstName="Ada")
     leads, pump, resources = parts(world)
-    found = [
+    (first, _), (second, stats) = (
         reconcile_if_needed(run, leads, pump, resources["warehouse"], resources["marketo"]) for run in ("one", "two")
-    ]
-    assert found[0] is not None
-    assert (found[0].inserted, found[1]) == (1, None)
+    )
+    assert first is not None
+    assert (first.inserted, second, stats.calls) == (1, None, 0)
 
 
 def test_a_used_up_quota_says_when_to_come_back(world: SyncWorld) -> None:
