@@ -217,6 +217,16 @@ class SyncWorld:
         self._of_last_sync = self.marketo_calls[first:]
         return self.last_sync
 
+    def mirror(self, *, minutes: int = 5) -> dg.ExecuteInProcessResult:
+        """The part of the sync that reads Marketo, for those who look at nothing else: half of its time."""
+        self.clock.advance(minutes * 60)
+        first = len(self.marketo_calls)
+        paths = (("marketo", "lead_changes"), ("marketo", "leads"), ("contacts", "from_marketo"))
+        result = self.materialize(*(dg.AssetKey(path) for path in paths))
+        assert result.success, self.failure()
+        self._of_last_sync = self.marketo_calls[first:]
+        return result
+
     def materialize(self, *keys: dg.AssetKey, **arguments: Any) -> dg.ExecuteInProcessResult:
         """One run of these assets."""
         result = self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(

@@ -21,25 +21,25 @@ def mirrored(world: SyncWorld) -> dict[int, tuple[int | None, bool]]:
 def test_merges_in_chains_point_to_the_last_winner_and_the_winner_is_read_anew(world: SyncWorld) -> None:
     a, b, c = (world.lead(f"{name}@example.com", phone=name) for name in "abc")
     d = world.lead("d@example.com", phone="d")
-    world.settle()
+    world.mirror()
     world.merge(b, a)
-    world.sync()
+    world.mirror()
     world.merge(c, b)
     world.merge(c, d)
-    world.sync()
+    world.mirror()
     assert mirrored(world) == {a: (c, False), b: (c, False), c: (None, False), d: (c, False)}
     before = world.state()
     world.warehouse.execute("update LEAD_CHANGES set applied_at = null where activity_type_id = 32")
-    world.sync()
+    world.mirror()
     assert {**world.state(), "leads": mirrored(world)} == {**before, "leads": mirrored(world)}
 
 
 def test_a_chain_within_one_sync(world: SyncWorld) -> None:
     a, b, c = (world.lead(f"{name}@example.com") for name in "abc")
-    world.settle()
+    world.mirror()
     world.merge(b, a)
     world.merge(c, b)
-    world.sync()
+    world.mirror()
     assert mirrored(world) == {a: (c, False), b: (c, False), c: (None, False)}
     assert world.rows("select lead_id from CONTACTS_FROM_MARKETO") == [{"lead_id": c}]
 
@@ -58,9 +58,9 @@ def test_a_contact_follows_its_lead_to_a_winner_of_the_same_email(world: SyncWor
 def test_a_deleted_lead_in_the_mirror(make_world: Make, deletes: str, expected: object) -> None:
     world = make_world(("deletes: flag", f"deletes: {deletes}"))
     lead = world.lead("ada@example.com")
-    world.settle()
+    world.mirror()
     world.delete(lead)
-    world.sync()
+    world.mirror()
     assert mirrored(world).get(lead) == expected
     assert len(world.rows("select lead_id from CONTACTS_FROM_MARKETO")) == (deletes == "ignore")
 

@@ -54,9 +54,9 @@ def test_a_column_dropped_from_the_contact_table_and_one_added(world: SyncWorld)
 
 def test_a_field_newly_mirrored_is_read_for_all_leads(world: SyncWorld) -> None:
     lead = world.lead("ada@example.com", city="Paris")
-    world.settle()
+    world.mirror()
     world.load(("pull: {columns: {", "pull: {columns: {city: city, "))
-    result = world.sync()
+    result = world.mirror()
     assert "city" in world.told(result, "marketo", "leads")["reconciled"]
     assert world.rows("select lead_id, city from CONTACTS_FROM_MARKETO") == [{"lead_id": lead, "city": "Paris"}]
 
@@ -64,14 +64,13 @@ def test_a_field_newly_mirrored_is_read_for_all_leads(world: SyncWorld) -> None:
 def test_a_companys_field_changed_through_its_lead_is_a_change_of_the_company(world: SyncWorld) -> None:
     world.load(("pull: {columns: {", "extra_fields: [company]\n    pull: {columns: {"))
     world.emulator.put_records(COMPANY, [{"externalCompanyId": "C1", "company": "Analytical"}])
-    world.contact("ada@example.com", first_name="Ada", company_id="C1")
     world.lead("bob@example.com", company="Alone")
-    world.settle()
-    (lead_id,) = world.lead_ids()
+    lead_id = world.lead("ada@example.com", externalCompanyId="C1")
+    world.mirror()
     world.clock.advance(1)
     world.emulator.put_records(COMPANY, [{"externalCompanyId": "C1", "company": "Engines"}])
     world.lead("bob@example.com", company="Still alone")
-    world.sync()
+    world.mirror()
     changes = world.rows("select external_company_id, field, new_value, lead_id from COMPANY_CHANGES")
     assert changes == [{"external_company_id": "C1", "field": "company", "new_value": "Engines", "lead_id": lead_id}]
     mirrored = world.rows("select fields['company']::varchar as company from LEADS order by lead_id desc")
