@@ -6,10 +6,10 @@ again and again meanwhile: that was a third of the time.
 
 import gc
 
-gc.disable()
+gc.disable()  # before the imports: they are what it is for
 
-from marketo_assets.build import build_defs  # noqa: E402
-from marketo_assets.settings import Settings  # noqa: E402
+from marketo_assets.build import build_defs  # noqa: E402 - after the line above, see there
+from marketo_assets.settings import Settings  # noqa: E402 - as above
 
 gc.freeze()
 gc.enable()
