@@ -16,7 +16,7 @@ from marketo_assets.extract.catalog import chosen_fields, chosen_types
 from marketo_assets.marketo.activities import activity_types
 from marketo_assets.marketo.leads import LeadField, describe_leads
 from marketo_assets.pump.drop import observe_source
-from marketo_assets.pump.mapping import resolve_mapping
+from marketo_assets.pump.mapping import absent_columns, resolve_mapping
 from marketo_assets.resources import MarketoResource, WarehouseResource, build_resources
 from marketo_assets.settings import Settings
 from marketo_assets.sync import preflight
@@ -110,7 +110,10 @@ def _must_be_described(described: list[LeadField]) -> None:
 
 def _table(pump: PumpConfig, resources: _Resources) -> str:
     with resources.warehouse.session() as session:
-        return f"{observe_source(session, pump).contacts} contacts in {pump.source.table}"
+        source = observe_source(session, pump)
+    if absent := absent_columns(pump, source.columns):
+        raise ConfigError([*absent.values()])
+    return f"{source.contacts} contacts in {pump.source.table}"
 
 
 def _activity_types(config: ActivitiesConfig, resources: _Resources) -> str:

@@ -198,10 +198,12 @@ class ActivityStore:
 
     def watermark(self, stream: str) -> Watermark | None:
         """Where to go on in a stream; None before its first reading."""
-        rows = self._warehouse.rows(
-            "select token, read_until from SYNC_WATERMARKS where stream = %(stream)s", stream=stream
-        )
-        return Watermark(rows[0]["token"], rows[0]["read_until"].replace(tzinfo=UTC)) if rows else None
+        return self.watermarks().get(stream)
+
+    def watermarks(self) -> dict[str, Watermark]:
+        """Those of all streams."""
+        rows = self._warehouse.rows("select stream, token, read_until from SYNC_WATERMARKS")
+        return {row["stream"]: Watermark(row["token"], row["read_until"].replace(tzinfo=UTC)) for row in rows}
 
     def move_watermark(self, stream: str, watermark: Watermark) -> None:
         """Only in the transaction that stores the rows before it, if there are any."""

@@ -62,9 +62,14 @@ def build_assets(settings: Settings, name: str, pump: PumpConfig) -> Sequence[dg
     return [source, _drop_asset(settings, name, pump), _leads_asset(settings, name, pump)]
 
 
-def _drop_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDefinition:
+def _is_synced(settings: Settings, name: str) -> bool:
+    """Whether a sync keeps the pump's leads in step: then one line of the mapping that does not fit stops no other."""
     sync = settings.config.sync
-    is_synced = sync is not None and sync.leads is not None and sync.leads.pump == name
+    return sync is not None and sync.leads is not None and sync.leads.pump == name
+
+
+def _drop_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDefinition:
+    is_synced = _is_synced(settings, name)
 
     @dg.asset(
         key=[name, "drop"],
@@ -91,12 +96,13 @@ def _drop_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDef
             session = stack.enter_context(warehouse.session())
             # The sync looks at the fields, and one that finds nothing is to cost as few calls as can be.
             seen = seen_fields(session, run_id, clock) if is_synced else []
-            mapping = resolve_mapping(pump, seen or describe_leads(stack.enter_context(marketo.client())))
+            described = seen or describe_leads(stack.enter_context(marketo.client()))
+            source = observe_source(session, pump)
+            context.log_event(dg.AssetObservation(source_key(pump), metadata=metadata.source(source)))
+            mapping = resolve_mapping(pump, described, source.columns, leaves_out=is_synced)
             ledger = Ledger(session, name, run_id, clock)
             ledger.create_tables()
             ledger.settle_missing_files(bucket.exists)
-            source = observe_source(session, pump)
-            context.log_event(dg.AssetObservation(source_key(pump), metadata=metadata.source(source)))
             with changed_contacts(
                 session, name, pump, mapping, retry_refused=config.retry_refused, is_synced=is_synced
             ) as snapshot:
@@ -112,7 +118,7 @@ def _drop_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDef
             open_files = ledger.open_files()
         if not dropped.rows:
             context.log.info("nothing changed: no file was written")
-        return dg.MaterializeResult(metadata=metadata.drop(dropped, source, open_files))
+        return dg.MaterializeResult(metadata=metadata.drop(dropped, source, mapping, open_files))
 
     return drop
 
@@ -151,11 +157,12 @@ def _leads_asset(settings: Settings, name: str, pump: PumpConfig) -> dg.AssetsDe
                 ledger,
                 recording,
                 calls=marketo.concurrent_calls,
+                leaves_out=_is_synced(settings, name),
             )
             try:
                 report = load_file(task)
             except ConfigError as error:
-                yield checks.mapping_result(problems=error.problems)
+                yield checks.misfit(error.problems)
                 raise
             except (FileGoneError, FileRefusedError) as error:
                 raise dg.Failure(f"{task.file.path}: {error}", allow_retries=False) from error

@@ -33,6 +33,8 @@ _SNAPSHOT: Final = "PUMP_SNAPSHOT_"
 class SourceState:
     """What the contact table holds."""
 
+    columns: frozenset[str]
+    """Names in lower case."""
     contacts: int
     blank_keys: int
     keys: int
@@ -49,13 +51,14 @@ class Drop:
 
 
 def observe_source(warehouse: Warehouse, pump: PumpConfig) -> SourceState:
-    """Count the contact table.
+    """Look at the contact table and count it.
 
-    Raises ConfigError when the table or a mapped column is missing, naming what marketo.yaml asks for.
+    Raises ConfigError when the table, its key or its time of change is missing, naming what marketo.yaml asks for.
     """
-    _check_columns(warehouse, pump)
+    columns = _columns(warehouse, pump)
     counts = warehouse.rows(statement(_PACKAGE, "source_counts", **source_names(pump)))[0]
     return SourceState(
+        columns,
         int(counts["contacts"]),
         int(counts["blank_keys"]),
         int(counts["keys"]),
@@ -63,21 +66,21 @@ def observe_source(warehouse: Warehouse, pump: PumpConfig) -> SourceState:
     )
 
 
-def _check_columns(warehouse: Warehouse, pump: PumpConfig) -> None:
+def _columns(warehouse: Warehouse, pump: PumpConfig) -> frozenset[str]:
     try:
-        there = set(warehouse.columns(identifier(pump.source.table)))
+        there = frozenset(warehouse.columns(identifier(pump.source.table)))
     except ProgrammingError as error:
         message = f"the table {pump.source.table} of marketo.yaml cannot be read by this Snowflake user: {error}"
         raise ConfigError([message]) from error
-    wanted = {line.column: line.place for line in pump.mapping}
-    wanted.setdefault(pump.source.updated_at, "source.updated_at")
+    wanted = {"source.key": pump.source.key, "source.updated_at": pump.source.updated_at}
     problems = [
         f"{place}: the table {pump.source.table} has no column {column!r}"
-        for column, place in wanted.items()
+        for place, column in wanted.items()
         if plain_parts(column)[-1] not in there
     ]
     if problems:
         raise ConfigError(problems)
+    return there
 
 
 @contextmanager
@@ -92,7 +95,8 @@ def changed_contacts(
 ) -> Iterator[str]:
     """A table of the contacts to send, numbered from 1, under the name yielded; dropped at the end.
 
-    A copy and not a query, because the contact table may change while its rows are read.
+    A copy and not a query, because the contact table may change while its rows are read. Where the mapping leaves
+    something out, only contacts that Marketo never accepted: the fingerprints of all others are of the whole mapping.
     """
     prefix = f"{_SNAPSHOT}{pump_name}_"
     warehouse.drop_leftovers(prefix)
@@ -107,6 +111,7 @@ def changed_contacts(
         pump=pump_name,
         retry_refused=retry_refused,
         is_synced=is_synced,
+        only_new=bool(mapping.left_out),
         mapping_version=mapping.version,
     )
     try:

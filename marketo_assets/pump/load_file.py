@@ -62,6 +62,8 @@ class FileTask:
     recording: Ledger
     """A second session, for the thread that records while Marketo is being called."""
     calls: int
+    leaves_out: bool = False
+    """Whether a line of the mapping that does not fit Marketo is left out, or stops the file."""
 
 
 def load_file(task: FileTask) -> FileReport:
@@ -72,7 +74,7 @@ def load_file(task: FileTask) -> FileReport:
     """
     task.ledger.create_tables()
     task.ledger.drop_leftovers()
-    mapping = resolve_mapping(task.pump, describe_leads(task.client))
+    mapping = resolve_mapping(task.pump, describe_leads(task.client), leaves_out=task.leaves_out)
     try:
         with task.bucket.fetched(task.file) as csv_file:
             return _load(task, csv_file, mapping)

@@ -2,13 +2,14 @@
 
 import difflib
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from marketo_assets.config import PumpConfig
 from marketo_assets.config_types import ConfigError, FieldMapping
 from marketo_assets.marketo.leads import LeadField
+from marketo_assets.warehouse.sql import plain_parts
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class LeadMapping:
     key: MappedField
     duplicates: str
     """The policy for keys that several leads hold."""
+    left_out: tuple[str, ...] = ()
+    """What marketo.yaml maps and one side does not have (any more), a sentence each."""
 
     @property
     def version(self) -> str:
@@ -40,18 +43,26 @@ class LeadMapping:
         return hashlib.sha256(repr((self.duplicates, sorted(rules, key=repr))).encode()).hexdigest()[:16]
 
 
-def resolve_mapping(pump: PumpConfig, described: Sequence[LeadField]) -> LeadMapping:
+def resolve_mapping(
+    pump: PumpConfig,
+    described: Sequence[LeadField],
+    columns: Collection[str] | None = None,
+    *,
+    leaves_out: bool = False,
+) -> LeadMapping:
     """Match each mapping line to a field of Describe Lead, by REST name or display name.
 
-    Raises ConfigError with every problem at once, each naming its line of marketo.yaml: a field Marketo does not
-    have, a name that fits several fields, a field that cannot be written, two columns that end in one field,
-    a key column that is not mapped to the lookup field.
+    Raises ConfigError with every problem at once, each naming its line of marketo.yaml: a column that is not among
+    `columns` (of the contact table, in lower case), a field Marketo does not have, a name that fits several fields,
+    a field that cannot be written, two columns that end in one field, a key column that is not mapped to the lookup
+    field. With `leaves_out` all but the last of these lines are left out and named in the mapping.
     """
-    problems: list[str] = []
+    absent = {} if columns is None else absent_columns(pump, columns)
+    problems = [*absent.values()]
     mapped: dict[str, MappedField] = {}
     places: dict[str, str] = {}
     for line in pump.mapping:
-        field = _field_for(line, described, problems)
+        field = None if line.column in absent else _field_for(line, described, problems)
         if field is None:
             continue
         if field.name in mapped:
@@ -64,15 +75,25 @@ def resolve_mapping(pump: PumpConfig, described: Sequence[LeadField]) -> LeadMap
         places[field.name] = line.place
     key = next((m for m in mapped.values() if m.column == pump.source.key), None)
     lookup = candidates(pump.lookup_field, described)
-    if not problems and (key is None or key.field not in lookup):
+    if key is None or key.field not in lookup:
         place = next(line.place for line in pump.mapping if line.column == pump.source.key)
-        problems.append(
+        problem = (
             f"{place}: the key column {pump.source.key!r} must be mapped to the lookup field"
-            f" {pump.lookup_field!r}, by which Marketo finds the lead",
+            f" {pump.lookup_field!r}, by which Marketo finds the lead"
         )
-    if problems or key is None:
+        raise ConfigError(problems or [problem])
+    if problems and not leaves_out:
         raise ConfigError(problems)
-    return LeadMapping(tuple(mapped.values()), key, pump.duplicates)
+    return LeadMapping(tuple(mapped.values()), key, pump.duplicates, tuple(problems))
+
+
+def absent_columns(pump: PumpConfig, columns: Collection[str]) -> dict[str, str]:
+    """By mapped column: the sentence that says that the contact table does not have it."""
+    return {
+        line.column: f"{line.place}: the table {pump.source.table} has no column {line.column!r}"
+        for line in pump.mapping
+        if plain_parts(line.column)[-1] not in columns
+    }
 
 
 def _field_for(line: FieldMapping, described: Sequence[LeadField], problems: list[str]) -> LeadField | None:

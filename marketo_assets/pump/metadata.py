@@ -9,6 +9,7 @@ from marketo_assets.config import PumpConfig
 from marketo_assets.marketo.stats import CallStats
 from marketo_assets.pump.drop import Drop, SourceState
 from marketo_assets.pump.load_file import FileReport
+from marketo_assets.pump.mapping import LeadMapping
 from marketo_assets.warehouse.session import Row
 
 Metadata = dict[str, Any]
@@ -38,7 +39,7 @@ def drop_definition(pump: PumpConfig, source_key: dg.AssetKey) -> Metadata:
     }
 
 
-def drop(dropped: Drop, state: SourceState, open_files: Sequence[Row]) -> Metadata:
+def drop(dropped: Drop, state: SourceState, mapping: LeadMapping, open_files: Sequence[Row]) -> Metadata:
     """What one drop put on S3, and what is still under way."""
     told: Metadata = {
         "dagster/row_count": dropped.rows,
@@ -48,6 +49,7 @@ def drop(dropped: Drop, state: SourceState, open_files: Sequence[Row]) -> Metada
         "files": dg.MetadataValue.json(list(dropped.uris)),
         "bytes": dropped.byte_count,
         "open_files": len(open_files),
+        "left_out": dg.MetadataValue.json(list(mapping.left_out)),
     }
     if open_files:
         told["oldest_open_file_since"] = dg.MetadataValue.text(min(row["opened_at"] for row in open_files).isoformat())

@@ -12,14 +12,14 @@ from marketo_assets.pump.assets import LEAD_WRITES_POOL, source_key
 from marketo_assets.resources import MarketoResource, WarehouseResource
 from marketo_assets.resume import remember_to_resume
 from marketo_assets.sync import checks, metadata
-from marketo_assets.sync.apply import apply_changes
+from marketo_assets.sync.apply import Applied, apply_changes
 from marketo_assets.sync.contacts import ContactSync
 from marketo_assets.sync.feed import FeedCounts, read_feed
 from marketo_assets.sync.fields import SyncFields
 from marketo_assets.sync.gone import settle_gone
 from marketo_assets.sync.object_assets import build_object_assets
 from marketo_assets.sync.parts import JOB, Parts, opened
-from marketo_assets.sync.reconcile import is_complete
+from marketo_assets.sync.reconcile import reason_to_reconcile
 from marketo_assets.sync.reconcile_assets import build_reconcile_asset, reconcile_if_needed
 from marketo_assets.sync.write_back import is_beside, table_beside, write_back
 
@@ -109,10 +109,17 @@ def _leads_asset(leads: LeadSyncConfig, pump: PumpConfig) -> dg.AssetsDefinition
     def mirror(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, marketo: MarketoResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:  # type: ignore[type-arg]  # as above
+        def apply(parts: Parts, fields: SyncFields) -> Applied:
+            return apply_changes(
+                parts.mirror(fields), leads.deletes, parts.company_fields(), calls=marketo.concurrent_calls
+            )
+
         with opened(context, leads, pump, warehouse, marketo) as parts:
-            incomplete = is_complete(parts.store, parts.fields())
+            fields = parts.fields()
+            incomplete = reason_to_reconcile(parts.store, fields)
+            applied = apply(parts, fields) if incomplete is None else None
         stats = [parts.client.stats]
-        if incomplete is not None:
+        if applied is None:
             # Outside of the lock, which it takes for a page at a time: it may wait for its files for hours.
             context.log.info("all leads are read anew: %s", incomplete)
             try:
@@ -120,12 +127,10 @@ def _leads_asset(leads: LeadSyncConfig, pump: PumpConfig) -> dg.AssetsDefinition
             except QuotaExhaustedError as error:
                 remember_to_resume(context, JOB, error)
                 raise
-        with opened(context, leads, pump, warehouse, marketo) as parts:
-            fields = parts.fields()
-            applied = apply_changes(
-                parts.mirror(fields), leads.deletes, parts.company_fields(), calls=marketo.concurrent_calls
-            )
-        stats.append(parts.client.stats)
+            with opened(context, leads, pump, warehouse, marketo) as parts:
+                fields = parts.fields()
+                applied = apply(parts, fields)
+            stats.append(parts.client.stats)
         yield from checks.mirror_results(applied)
         yield dg.MaterializeResult(metadata=metadata.mirror(applied, fields, incomplete, stats))
 

@@ -127,17 +127,20 @@ class ContactSync:
             says = name in contact.values
             ours = canonical(contact.values.get(name), kind) if says else None
             each = Field(name, says, ours, lead.fields.get(name))
-            self._decide(plan, each, base, is_first=not met_before)
+            self._decide(plan, each, base)
         flag = self._fields.flag
         if contact.state == "gone" and flag is not None:
             plan.push[flag.name] = Field(flag.name, says=True, ours="false", theirs=lead.fields.get(flag.name))
         return plan
 
-    def _decide(self, plan: _Plan, each: Field, base: Base | None, *, is_first: bool) -> None:
+    def _decide(self, plan: _Plan, each: Field, base: Base | None) -> None:
         rule = self._rules[each.name]
-        # A field that came into marketo.yaml later meets its lead later.
-        their_time = datetime.fromisoformat(plan.lead.field_times.get(each.name) or plan.lead.as_of.isoformat())
-        decision = decide(each, None if is_first else base, rule, plan.contact.changed_at, their_time)
+        told = plan.lead.field_times.get(each.name)
+        their_time = datetime.fromisoformat(told) if told else None
+        if their_time is None and (base is not None or each.theirs is not None):
+            # It changed and nobody told when: no later than the lead did.
+            their_time = plan.lead.as_of
+        decision = decide(each, base, rule, plan.contact.changed_at, their_time)
         if decision.winner is not None and base is not None:
             plan.conflicts.append(self._conflict(plan, each, base, decision.winner, rule))
         if decision.action == "push" and each.name == COMPANY_LINK and each.ours is None:

@@ -71,14 +71,19 @@ class Decision:
 _REST: Final = Decision("rest")
 
 
-def decide(field: Field, base: Base | None, rule: Winner, our_time: datetime | None, their_time: datetime) -> Decision:
-    """`base` is None at the first meeting of contact and lead: then the rule decides where they differ.
+def decide(
+    field: Field, base: Base | None, rule: Winner, our_time: datetime | None, their_time: datetime | None
+) -> Decision:
+    """`base` is None at the first meeting of contact and lead: then the rule decides where both have a value.
 
-    Times decide where the rule is `latest`: the contact's last change, and that of the field in Marketo (naive UTC).
-    The warehouse wins a tie.
+    Times decide where the rule is `latest`: the contact's last change, and that of the field in Marketo (naive UTC;
+    None if it was never seen to change). The warehouse wins a tie.
     """
     if field.says and field.ours == field.theirs:
         return _REST
+    if field.says and base is None and field.theirs is None and their_time is None:
+        # Nobody emptied it: it was never filled, perhaps because it was hidden when the lead was made.
+        return Decision("push")
     they_changed = base is None or field.their_hash not in {base.marketo, *base.sending}
     if not field.says:
         return Decision("pull") if they_changed else _REST
@@ -87,6 +92,7 @@ def decide(field: Field, base: Base | None, rule: Winner, our_time: datetime | N
         return Decision("pull") if they_changed else _REST
     if not they_changed:
         return Decision("push")
-    ours_win = rule == "warehouse" or (rule == "latest" and our_time is not None and our_time >= their_time)
+    is_later = our_time is not None and their_time is not None and our_time >= their_time
+    ours_win = rule == "warehouse" or (rule == "latest" and is_later)
     winner: Literal["warehouse", "marketo"] = "warehouse" if ours_win else "marketo"
     return Decision("push" if ours_win else "pull", None if base is None else winner)

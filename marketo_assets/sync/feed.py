@@ -88,8 +88,9 @@ def read_feed(
         (MERGES, lambda token: activity_pages(client, token, [MERGE])),
         (DELETES, lambda token: deleted_lead_pages(client, token)),
     ]
+    marks = store.watermarks()
     for stream, pages in streams:
-        _follow(client, warehouse, store, run_id, stream, pages, counts)
+        _follow(client, warehouse, store, run_id, stream, pages, marks.get(stream), counts)
     return counts
 
 
@@ -100,10 +101,11 @@ def _follow(
     run_id: str,
     stream: str,
     pages: Pages,
+    mark: Watermark | None,
     counts: FeedCounts,
 ) -> None:
     now = utc_now(client.clock)
-    mark, remembered = store.watermark(stream), now - RETENTION[stream]
+    remembered = now - RETENTION[stream]
     if mark is None:
         counts.is_first = True
         mark = _begin(client, store, now - OVERLAP)

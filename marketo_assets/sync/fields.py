@@ -1,6 +1,6 @@
 """Which fields are kept in step: marketo.yaml against what Marketo and the contact table have now.
 
-Lenient where the pump is strict: a field or column that is gone is named and left out, and the rest flows.
+A field or column that is gone is named and left out, and the rest flows.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,10 +9,9 @@ from typing import Final
 
 from marketo_assets.config import PumpConfig
 from marketo_assets.config_sync import LeadSyncConfig, Winner
-from marketo_assets.config_types import ConfigError, FieldMapping, compared
+from marketo_assets.config_types import compared
 from marketo_assets.marketo.leads import LeadField
-from marketo_assets.pump.mapping import LeadMapping, MappedField, candidates
-from marketo_assets.warehouse.sql import plain_parts
+from marketo_assets.pump.mapping import LeadMapping, candidates, resolve_mapping
 
 COMPANY_LINK: Final = "externalCompanyId"
 
@@ -49,18 +48,9 @@ def sync_fields(
     config: LeadSyncConfig, pump: PumpConfig, described: Sequence[LeadField], columns: Collection[str]
 ) -> SyncFields:
     """`columns`: of the contact table, in lower case. Raises ConfigError if the key itself is not on both sides."""
-    missing: list[str] = []
-    mapped: dict[str, MappedField] = {}
+    mapping = resolve_mapping(pump, described, columns, leaves_out=True)
+    missing = [*mapping.left_out]
     left_alone = set(map(compared, config.except_fields))
-    for line in pump.mapping:
-        field = _writable(line, described, columns, missing)
-        if field is not None:
-            mapped[field.name] = MappedField(line.column, field, line.when_null, line.when_too_long)
-    key = next((each for each in mapped.values() if each.column == pump.source.key), None)
-    if key is None:
-        raise ConfigError(
-            [f"the key column {pump.source.key!r} of the pump {config.pump!r} cannot be synced", *missing]
-        )
     pull = config.pull.columns if config.pull else {}
     pulled = [(column, _known(name, described, missing)) for name, column in pull.items()]
     flag = _known(config.deleted_contacts_field, described, missing) if config.deleted_contacts_field else None
@@ -68,13 +58,15 @@ def sync_fields(
     link = [field for field in described if field.name == COMPANY_LINK]
     mirrored = {
         field.name: field
-        for field in (*(each.field for each in mapped.values()), *(f for _, f in pulled), flag, *extra, *link)
+        for field in (*(each.field for each in mapping.fields), *(f for _, f in pulled), flag, *extra, *link)
         if field is not None
     }
     return SyncFields(
-        LeadMapping(tuple(mapped.values()), key, pump.duplicates),
+        mapping,
         frozenset(
-            name for name, each in mapped.items() if {compared(name), compared(each.field.display_name)} & left_alone
+            field.name
+            for field in (each.field for each in mapping.fields)
+            if {compared(field.name), compared(field.display_name)} & left_alone
         ),
         tuple(mirrored[name] for name in sorted(mirrored)),
         tuple((column, field) for column, field in pulled if field is not None),
@@ -86,19 +78,6 @@ def sync_fields(
 def winner(config: LeadSyncConfig, field: LeadField) -> Winner:
     """Who wins a conflict on this field."""
     return config.winner(field.name, field.display_name)
-
-
-def _writable(
-    line: FieldMapping, described: Sequence[LeadField], columns: Collection[str], missing: list[str]
-) -> LeadField | None:
-    if plain_parts(line.column)[-1] not in columns:
-        missing.append(f"{line.place}: the contact table has no column {line.column!r}")
-        return None
-    field = _known(line.to, described, missing)
-    if field is not None and field.read_only:
-        missing.append(f"{line.place}: the field {field.name!r} is read-only in Marketo")
-        return None
-    return field
 
 
 def _known(name: str, described: Sequence[LeadField], missing: list[str]) -> LeadField | None:

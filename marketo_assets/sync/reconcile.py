@@ -87,12 +87,20 @@ class Reconciled:
         return 0 if self.is_first else self.inserted + self.repaired + self.revived + self.gone
 
 
-def is_complete(store: ActivityStore, fields: SyncFields) -> str | None:
-    """Why the mirror needs a reconciliation; None: it does not."""
-    mark, feed = store.watermark(MIRROR), store.watermark(CONTINUOUS)
+def reason_to_reconcile(store: ActivityStore, fields: SyncFields) -> str | None:
+    """Why the mirror needs a reconciliation; None: it does not.
+
+    A field that is not mirrored any more (hidden in Marketo, or taken out of marketo.yaml) is noted as unread: what
+    becomes of it from now on is not told, so it is read for all leads when it is back.
+    """
+    marks = store.watermarks()
+    mark, feed = marks.get(MIRROR), marks.get(CONTINUOUS)
     if mark is None:
         return "it was never filled"
-    if added := sorted({*fields.names} - {*mark.token.split(",")}):
+    were, are = {*mark.token.split(",")}, {*fields.names}
+    if were - are:
+        store.move_watermark(MIRROR, Watermark(",".join(sorted(were & are)), mark.read_until))
+    if added := sorted(are - were):
         return f"fields were added since it was last reconciled: {', '.join(added)}"
     if feed is not None and feed.read_until > mark.read_until:
         return "the feed has a gap since it was last reconciled"

@@ -18,7 +18,7 @@ from marketo_assets.sync.apply import apply_changes
 from marketo_assets.sync.contact_store import create_tables
 from marketo_assets.sync.feed import CONTINUOUS, read_feed
 from marketo_assets.sync.parts import Parts
-from marketo_assets.sync.reconcile import Reconciled, is_complete, reconcile
+from marketo_assets.sync.reconcile import Reconciled, reason_to_reconcile, reconcile
 
 LEADS_RECONCILED: Final = dg.AssetKey(["marketo", "leads_reconciled"])
 AGREES: Final = "mirror_agrees"
@@ -68,9 +68,9 @@ def reconcile_leads(
 def reconcile_if_needed(
     run_id: str, leads: LeadSyncConfig, pump: PumpConfig, warehouse: WarehouseResource, marketo: MarketoResource
 ) -> tuple[Reconciled | None, CallStats]:
-    """The same where `is_complete` says so, and still does when it is this one's turn."""
+    """The same where there is a `reason_to_reconcile`, and still is when it is this one's turn."""
     with _alone(run_id, leads, pump, warehouse, marketo) as parts:
-        found = _reconcile(parts, marketo) if is_complete(parts.store, parts.fields()) else None
+        found = _reconcile(parts, marketo) if reason_to_reconcile(parts.store, parts.fields()) else None
         return found, parts.client.stats
 
 

@@ -26,7 +26,7 @@ from marketo_assets.sync.contact_store import create_tables
 from marketo_assets.sync.feed import read_feed
 from marketo_assets.sync.fields import sync_fields
 from marketo_assets.sync.mirror import Mirror
-from marketo_assets.sync.reconcile import Reconciled, is_complete, reconcile
+from marketo_assets.sync.reconcile import Reconciled, reason_to_reconcile, reconcile
 from marketo_assets.warehouse.session import Row, Warehouse
 from marketo_assets_tests.emulated import EmulatedMarketo
 from marketo_assets_tests.sandbox.emulator_calls import Api
@@ -175,7 +175,7 @@ class ReconcileWorld:
 
     def needs(self) -> str | None:
         """Why the mirror is not complete."""
-        return is_complete(self.store(), self.fields)
+        return reason_to_reconcile(self.store(), self.fields)
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[MarketoClient, Mirror]]:

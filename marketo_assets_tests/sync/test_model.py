@@ -9,6 +9,10 @@ LONG = 121
 """Minutes after which Marketo is asked for its fields in any case."""
 
 
+def emails(world: SyncWorld) -> list[str]:
+    return sorted(lead["email"] for lead in world.emulator.leads())
+
+
 def test_a_field_hidden_in_marketo_is_named_and_the_rest_flows(world: SyncWorld) -> None:
     lead_id = world.linked("ada@example.com", first_name="Ada", title="Countess", phone="1")
     world.settle()
@@ -23,6 +27,31 @@ def test_a_field_hidden_in_marketo_is_named_and_the_rest_flows(world: SyncWorld)
     world.emulator.put_lead_field(hidden)
     world.sync(minutes=LONG)
     assert world.in_marketo(lead_id, "title") == {"title": "Enchantress"}
+
+
+def test_with_a_field_hidden_a_new_contact_becomes_a_lead_and_none_comes_back_from_the_dead(world: SyncWorld) -> None:
+    world.load(("lost_leads: leave", "lost_leads: unlink"))
+    dead = world.linked("ada@example.com", first_name="Ada", title="Countess")
+    eve = world.linked("eve@example.com", first_name="Eve")
+    world.settle()
+    world.delete(dead)
+    world.sync()
+    hidden = world.emulator.lead_field("title")
+    world.emulator.put_lead_field(replace(hidden, hidden=True))
+    world.contact("bob@example.com", first_name="Bob", title="Baron")
+    world.settle()
+    file = [run for run in world.runs if "mapped_fields_exist_and_are_writable" in world.checks(run)][-1]
+    assert world.checks(file)["mapped_fields_exist_and_are_writable"] is False
+    assert emails(world) == ["bob@example.com", "eve@example.com"]
+    world.emulator.put_lead_field(hidden)
+    world.change(eve, title="Duchess")
+    world.sync()  # which does not know yet that the field is back
+    world.sync(minutes=LONG)
+    world.settle()
+    assert emails(world) == ["bob@example.com", "eve@example.com"]
+    mirrored = world.rows("select fields['title']::varchar as title from LEADS where contact_key = 'eve@example.com'")
+    assert mirrored == [{"title": "Duchess"}]
+    assert world.in_marketo(world.lead_ids()[0], "firstName", "title") == {"firstName": "Bob", "title": "Baron"}
 
 
 def test_a_field_that_is_new_retyped_or_has_another_display_name(world: SyncWorld) -> None:
@@ -47,9 +76,12 @@ def test_a_column_dropped_from_the_contact_table_and_one_added(world: SyncWorld)
     world.warehouse.execute(f"alter table {world.table} drop column title")
     world.warehouse.execute(f"alter table {world.table} add column nickname varchar")
     world.contact("ada@example.com", first_name="Augusta")
+    world.contact("bob@example.com", first_name="Bob")
     result = world.sync()
     assert world.checks(result)["model_is_as_configured"] is False
+    assert world.told(result, "contacts", "drop")["left_out"] != []
     assert world.in_marketo(lead_id, "firstName", "title") == {"firstName": "Augusta", "title": "Countess"}
+    assert emails(world) == ["ada@example.com", "bob@example.com"]
 
 
 def test_a_field_newly_mirrored_is_read_for_all_leads(world: SyncWorld) -> None:
