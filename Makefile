@@ -5,6 +5,8 @@ PYTHON ?= python3
 ARGS ?=
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+# Set in containers and CI, it would have every process compile its imports anew: 6 seconds for each of Dagster's runs.
+export PYTHONDONTWRITEBYTECODE :=
 UV_PIP := $(BIN)/uv pip
 READY := .venv/.ready
 
@@ -36,8 +38,6 @@ clean: ## remove .venv and everything made here
 	rm -rf .venv .demo .sandbox build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .tmp_dagster_home_*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Compiled at once: Dagster starts a process for every run, and where PYTHONDONTWRITEBYTECODE is set (containers, CI)
-# each would compile its imports anew, for 6 seconds.
 # The stamp is newer than what it was made from exactly when the environment is up to date.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -45,6 +45,6 @@ $(READY): requirements.lock pyproject.toml
 			"Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(UV_PIP) sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	$(UV_PIP) sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(UV_PIP) install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@

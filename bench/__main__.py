@@ -1,6 +1,7 @@
 """`python -m bench [NAME ...] [--quick FOLDER]`: run benchmarks, write results.json and README.md beside this file."""
 
 import argparse
+import gc
 import os
 import time
 from importlib import import_module
@@ -38,9 +39,9 @@ def main() -> None:
     for name in asked.names or BENCHMARKS:
         load, started = round(os.getloadavg()[0], 1), time.monotonic()
         print(f"{name} (load {load:.1f})", flush=True)
-        measurement: Measurement = import_module(f"bench.{name.replace('-', '_')}").measure(
-            quick=asked.quick is not None
-        )
+        benchmark = import_module(f"bench.{name.replace('-', '_')}")
+        gc.freeze()  # what is imported, as marketo_assets.definitions does for every run
+        measurement: Measurement = benchmark.measure(quick=asked.quick is not None)
         folder = asked.quick or Path(__file__).parent
         write(folder, name, measurement, load, is_quick=asked.quick is not None)
         for line in measurement.arithmetic:

@@ -1,9 +1,7 @@
 """One new file, from S3 to Marketo to the ledger: the order of things, and what is told of it. No Dagster here."""
 
-import gc
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from marketo_assets.config import PumpConfig
@@ -102,23 +100,9 @@ def _load(task: FileTask, csv_file: CsvFile, mapping: LeadMapping) -> FileReport
     unsettled = ~task.ledger.settled_rows(task.file, scanned.row_count)
     unsettled[0] = False
     work = RowsTask(csv_file, match, mapping, scanned.row_count, unsettled, superseded)
-    with _imports_uncollected(), _recorder(task, origin, mapping) as recorder:
+    with _recorder(task, origin, mapping) as recorder:
         unsent = sync_rows(work, task.pump, task.client, recorder, calls=task.calls)
     return _report(task, work, unsent.codes)
-
-
-@contextmanager
-def _imports_uncollected() -> Iterator[None]:
-    """Keep the garbage collector from looking through what is there already.
-
-    Dagster and the connectors are several hundred thousand objects: each full collection would stop all threads, and
-    with them the calls in flight, for half a second.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _recorder(task: FileTask, origin: Origin, mapping: LeadMapping) -> Recorder:

@@ -1,6 +1,9 @@
 """Marketo's values in a table beside the contact table: one row per live lead, kept as the mirror has it."""
 
+from collections.abc import Mapping
 from typing import Final
+
+from snowflake.connector.errors import ProgrammingError
 
 from marketo_assets.config_sync import LeadSyncConfig
 from marketo_assets.sync.fields import SyncFields
@@ -37,17 +40,13 @@ def write_back(warehouse: Warehouse, config: LeadSyncConfig, fields: SyncFields)
     """
     table = identifier(table_beside(config))
     typed = [(identifier(column), _TYPES.get(each.data_type, "varchar"), each.name) for column, each in fields.pulled]
-    columns = "".join(f", {column} {kind}" for column, kind, _ in typed)
-    warehouse.execute(
-        f"create table if not exists {table}"
-        f" (lead_id number(38, 0) not null, contact_key varchar, lead_hash varchar not null{columns})"
-        " comment = 'One row per lead in Marketo, kept as Marketo has it; times in UTC'"
-    )
-    there = set(warehouse.columns(table))
-    for column, kind, _ in typed:
-        if plain_parts(column)[-1] not in there:
-            warehouse.execute(f"alter table {table} add column {column} {kind}")
-            warehouse.execute(f"update {table} set lead_hash = ''")
+    _make(warehouse, table, {column: kind for column, kind, _ in typed})
+    if not warehouse.rows(
+        f"select 1 as differs from {table} t full outer join ("
+        " select lead_id, fields_hash from LEADS where merged_into is null and deleted_at is null"
+        ") l on l.lead_id = t.lead_id where coalesce(l.fields_hash, '-') <> coalesce(t.lead_hash, '-') limit 1"
+    ):
+        return 0, 0
     values = "".join(
         f", {f'try_cast({text} as {kind})' if kind != 'varchar' else text}"
         for text, kind in ((f"l.fields[{literal(name)}]::varchar", kind) for _, kind, name in typed)
@@ -67,3 +66,21 @@ def write_back(warehouse: Warehouse, config: LeadSyncConfig, fields: SyncFields)
             " where t.lead_id is null and l.merged_into is null and l.deleted_at is null"
         )
     return written, taken
+
+
+def _make(warehouse: Warehouse, table: str, columns: Mapping[str, str]) -> None:
+    """See to it that the table is there, with these columns and types."""
+    try:
+        there = set(warehouse.columns(table))
+    except ProgrammingError:
+        typed = "".join(f", {column} {kind}" for column, kind in columns.items())
+        warehouse.execute(
+            f"create table if not exists {table}"
+            f" (lead_id number(38, 0) not null, contact_key varchar, lead_hash varchar not null{typed})"
+            " comment = 'One row per lead in Marketo, kept as Marketo has it; times in UTC'"
+        )
+        return
+    for column, kind in columns.items():
+        if plain_parts(column)[-1] not in there:
+            warehouse.execute(f"alter table {table} add column {column} {kind}")
+            warehouse.execute(f"update {table} set lead_hash = ''")
