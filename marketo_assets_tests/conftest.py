@@ -7,6 +7,7 @@ that asks for one starts it. A test gets databases and a bucket of its own, so t
 import atexit
 import gc
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -21,6 +22,7 @@ import dagster as dg
 import pytest
 from mypy_boto3_s3.service_resource import Bucket, S3ServiceResource
 
+import marketo_assets
 from marketo_assets.marketo.clock import VirtualClock
 from marketo_assets.sandbox import processes
 from marketo_assets.sandbox.marketo import Emulator, EmulatorOptions
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 SNOWFLAKE_PORT, S3_URL = "sandbox_snowflake_port", "sandbox_s3_url"
 SERVERS = pytest.StashKey[dict[str, processes.Server]]()
 CLEANUP = pytest.StashKey[ExitStack]()
+OUR_TABLES = {
+    name.upper()
+    for package in ("extract", "pump", "sync")
+    for file in (Path(marketo_assets.__file__).parent / package / "sql").glob("*tables.sql")
+    for name in re.findall(r"create table if not exists (\w+)", file.read_text())
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -118,13 +126,58 @@ def databases(snowflake_port: int) -> Iterator[tuple[str, str, "Warehouse"]]:
 
 
 @pytest.fixture
-def warehouse_env(snowflake_port: int, databases: tuple[str, str, "Warehouse"]) -> Iterator[dict[str, str]]:
-    """The SNOWFLAKE_ variables of a fresh schema."""
+def empty_schema_env(snowflake_port: int, databases: tuple[str, str, "Warehouse"]) -> Iterator[dict[str, str]]:
+    """The SNOWFLAKE_ variables of a schema with nothing in it: for a test that looks at what there is."""
     target, _, session = databases
-    schema = f"MARKETO_{uuid.uuid4().hex[:12]}".upper()
-    session.execute(f"create schema {target}.{schema}")
+    schema = _new_schema(session, target)
     yield processes.snowflake_environment(snowflake_port, target, schema)
     session.execute(f"drop schema {target}.{schema} cascade")
+
+
+@pytest.fixture(scope="session")
+def used_schemas() -> list[str]:
+    """Of a worker: those that tests have left with our tables and without rows; to make the tables takes longer."""
+    return []
+
+
+@pytest.fixture
+def warehouse_env(
+    snowflake_port: int, databases: tuple[str, str, "Warehouse"], used_schemas: list[str]
+) -> Iterator[dict[str, str]]:
+    """The SNOWFLAKE_ variables of a schema of the test's own, with our tables or without, in any case without rows."""
+    target, _, session = databases
+    schema = used_schemas.pop() if used_schemas else _new_schema(session, target)
+    yield processes.snowflake_environment(snowflake_port, target, schema)
+    if _emptied(session, target, schema):
+        used_schemas.append(schema)
+    else:
+        session.execute(f"drop schema {target}.{schema} cascade")
+
+
+def _new_schema(session: "Warehouse", database: str) -> str:
+    schema = f"MARKETO_{uuid.uuid4().hex[:12]}".upper()
+    session.execute(f"create schema {database}.{schema}")
+    return schema
+
+
+def _emptied(session: "Warehouse", database: str, schema: str) -> bool:
+    """Take the rows out of our tables and drop all others; False if there are views, which are dropped with all."""
+    rows = session.rows(
+        f"select table_name as name, false as is_view from {database}.information_schema.tables"
+        f" where table_schema = '{schema}' union all select table_name, true from {database}.information_schema.views"
+        f" where table_schema = '{schema}'"
+    )
+    if any(row["is_view"] for row in rows):
+        return False
+    names = {row["name"]: f'{database}.{schema}."{row["name"]}"' for row in rows}
+    for name in names.keys() - OUR_TABLES:
+        session.execute(f"drop table {names.pop(name)}")
+    # The information schema's own row_count is an estimate.
+    counts = " union all ".join(f"select '{name}' as name, count(*) as n from {table}" for name, table in names.items())
+    for row in session.rows(counts) if counts else []:
+        if row["n"]:
+            session.execute(f"delete from {names[row['name']]}")
+    return True
 
 
 @pytest.fixture

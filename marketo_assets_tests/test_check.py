@@ -28,6 +28,12 @@ pumps:
 
 
 @pytest.fixture
+def warehouse_env(empty_schema_env: dict[str, str]) -> dict[str, str]:
+    """Of a schema without tables: it is looked at which ones there are."""
+    return empty_schema_env
+
+
+@pytest.fixture
 def environment(warehouse_env: dict[str, str], s3_env: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
     options = EmulatorOptions()
     with closing(Emulator(options, SystemClock())) as emulator, LocalServer(emulator) as server:

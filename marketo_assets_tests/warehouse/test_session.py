@@ -31,6 +31,12 @@ TYPES: dict[str, tuple[pa.DataType, list[Any]]] = {
 TABLE = pa.table({name: pa.array(values, kind) for name, (kind, values) in TYPES.items()})
 
 
+@pytest.fixture
+def warehouse_env(empty_schema_env: dict[str, str]) -> dict[str, str]:
+    """Of a schema without tables: it is looked at which ones there are."""
+    return empty_schema_env
+
+
 def tables(warehouse: Warehouse) -> list[str]:
     rows = warehouse.rows("select table_name from information_schema.tables where table_schema = current_schema()")
     return sorted(row["table_name"] for row in rows)
