@@ -22,6 +22,7 @@ from marketo_assets.marketo.client import MarketoClient
 from marketo_assets.marketo.leads import MAX_FILTER_VALUES, MAX_ROWS, delete_leads, sync_leads
 from marketo_assets.marketo.limits import WINDOW_MARGIN, ApiLimits
 from marketo_assets.sandbox.contacts import SOURCE_TABLE, open_warehouse
+from marketo_assets.sandbox.marketo.fill import OLDEST_LEAD_DAYS
 from marketo_assets.sandbox.marketo.options import EmulatorOptions
 from marketo_assets.sync.parts import JOB
 from marketo_assets.warehouse.session import Warehouse
@@ -62,8 +63,6 @@ sync:
     conflicts_by_field: {{phone: marketo, title: latest}}
     pull: {{columns: {{title: title_in_marketo, phone: phone_in_marketo, leadScore: score}}}}
 """
-OLDEST_LEAD_DAYS = 62
-"""The emulator's leads are up to two months old."""
 
 COLUMNS = {
     "email": "email",
@@ -203,7 +202,7 @@ def measure(*, quick: bool) -> Measurement:
         export_refresh_seconds=0.5,
         export_seconds_per_mb=0,
     )
-    with stand_ins(options, past=Past(0, OLDEST_LEAD_DAYS, "rest", leads=size.leads)) as environment:
+    with stand_ins(options, past=Past(0, OLDEST_LEAD_DAYS + 1, "rest", leads=size.leads)) as environment:
         config = {"MARKETO_ASSETS_CONFIG": str(_config(environment))}
         with open_warehouse(environment) as warehouse, place({**environment, **config}, LIMITS) as here:
             contacts = _in_step(here, warehouse)
@@ -302,7 +301,7 @@ def _measurement(
 
 
 def _config(environment: Mapping[str, str]) -> Path:
-    start = time.strftime("%Y-%m-%d", time.gmtime(time.time() - OLDEST_LEAD_DAYS * 86_400))
+    start = time.strftime("%Y-%m-%d", time.gmtime(time.time() - (OLDEST_LEAD_DAYS + 1) * 86_400))
     path = Path(environment["MARKETO_ASSETS_CONFIG"]).with_name("sync.yaml")
     path.write_text(CONFIG.format(table=SOURCE_TABLE, start=start), encoding="utf-8")
     return path

@@ -128,12 +128,12 @@ def count_contacts(warehouse: Warehouse, table: str = SOURCE_TABLE) -> int | Non
     """How many contacts the table holds; None if there is no such table."""
     database, schema, name = table.split(".")
     found = warehouse.rows(
-        f"select count(*) as n from {database}.information_schema.tables"  # noqa: S608 - our own name
+        f"select count(*) as n from {database}.information_schema.tables"
         " where table_schema = %(schema)s and table_name = %(name)s",
         schema=schema,
         name=name,
     )
-    return int(warehouse.rows(f"select count(*) as n from {table}")[0]["n"]) if found[0]["n"] else None  # noqa: S608 - our own name
+    return int(warehouse.rows(f"select count(*) as n from {table}")[0]["n"]) if found[0]["n"] else None
 
 
 def load_contacts(
@@ -154,7 +154,7 @@ def load_contacts(
     warehouse.execute(f"create or replace table {table} ({definitions})")
     for chunk in make_contacts(count, seed=seed):
         with warehouse.staged(chunk.table) as staged:
-            warehouse.execute(f"insert into {table} ({names}) select {names} from {staged}")  # noqa: S608 - own names
+            warehouse.execute(f"insert into {table} ({names}) select {names} from {staged}")
         dirt += chunk.dirt
         on_chunk(chunk.table.num_rows)
     return dirt

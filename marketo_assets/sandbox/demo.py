@@ -33,6 +33,7 @@ from marketo_assets.sandbox.demo_dagster import (
 from marketo_assets.sandbox.demo_extract import ExtractDemo
 from marketo_assets.sandbox.demo_pump import PumpDemo, load_contacts
 from marketo_assets.sandbox.demo_sync import SyncDemo
+from marketo_assets.sandbox.marketo.fill import OLDEST_LEAD_DAYS
 from marketo_assets.sandbox.processes import (
     MARKETO_STATE,
     Sandbox,
@@ -174,7 +175,7 @@ def _own_config(state: Path) -> Path:
     """A copy of marketo.yaml: the sync runs when its turn comes, and begins with the oldest lead there is."""
     config = yaml.safe_load(Path("marketo.yaml").read_text(encoding="utf-8"))
     config["sync"]["polling_interval"] = "24h"
-    config["sync"]["leads"]["start"] = datetime.now(UTC).date() - timedelta(days=62)
+    config["sync"]["leads"]["start"] = datetime.now(UTC).date() - timedelta(days=OLDEST_LEAD_DAYS + 1)
     copy = state / "marketo.yaml"
     copy.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return copy

@@ -73,7 +73,7 @@ def _load(warehouse: Warehouse, table: str, columns: _Columns) -> None:
     names = ", ".join(columns)
     warehouse.execute(f"create or replace table {table} ({definitions})")
     with warehouse.staged(pa.table(dict(columns), schema=pa.schema(list(kinds.items())))) as staged:
-        warehouse.execute(f"insert into {table} ({names}) select {names} from {staged}")  # noqa: S608 - own names
+        warehouse.execute(f"insert into {table} ({names}) select {names} from {staged}")
 
 
 def _nth(pool: Sequence[str], number: int) -> str:

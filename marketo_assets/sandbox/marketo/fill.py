@@ -9,7 +9,8 @@ from marketo_assets.sandbox.marketo.instance import Instance
 from marketo_assets.sandbox.marketo.store import StoredLead
 
 CHUNK = 5_000
-_MONTH = 30 * 86_400
+OLDEST_LEAD_DAYS = 60
+"""Filled leads are half as old to as old."""
 _FIRST = ("Ada", "Grace", "Linus", "Margaret", "Alan", "Edsger", "Barbara", "Donald", "Radia", "Ken")
 _LAST = ("Byron", "Hopper", "Torvald", "Hamilton", "Turin", "Dijk", "Liskow", "Knut", "Perlmann", "Thomson")
 _COUNTRIES = ("Germany", "France", "India", "Japan", "Brazil", "United States", "Kenya", "Canada")
@@ -49,8 +50,8 @@ def _invented(start: int) -> Iterator[str]:
 
 def _lead(instance: Instance, email: str, draws: random.Random) -> StoredLead:
     position = instance.fields.position
-    created = instance.now() - draws.randrange(_MONTH, 2 * _MONTH)
-    updated = created + draws.randrange(_MONTH)
+    created = instance.now() - draws.randrange(OLDEST_LEAD_DAYS * 43_200, OLDEST_LEAD_DAYS * 86_400)
+    updated = created + draws.randrange(OLDEST_LEAD_DAYS * 43_200)
     values: list[Any] = list(instance.fields.blank)
     for name, value in (
         ("email", email),

@@ -94,11 +94,11 @@ class MembershipStore(StateFile):
     def forget_members(self, lead_ids: Sequence[int]) -> None:
         """End all memberships of leads."""
         for table in _TABLES:
-            query = f"DELETE FROM {table} WHERE lead_id = ?"  # noqa: S608 - a name of ours
+            query = f"DELETE FROM {table} WHERE lead_id = ?"
             self._database.executemany(query, ((lead_id,) for lead_id in lead_ids))
 
     def hand_over_memberships(self, loser_id: int, winner_id: int) -> None:
         """Give the memberships of one lead to another, which keeps those it has."""
         for table in _TABLES:
-            query = f"UPDATE OR IGNORE {table} SET lead_id = ? WHERE lead_id = ?"  # noqa: S608 - a name of ours
+            query = f"UPDATE OR IGNORE {table} SET lead_id = ? WHERE lead_id = ?"
             self._database.execute(query, (winner_id, loser_id))

@@ -72,7 +72,7 @@ class RecordStore(StateFile):
         if by not in {BY_KEY, BY_GUID, BY_NUMBER}:
             self._database.execute(f"CREATE INDEX IF NOT EXISTS {_index_name(by)} ON record (object, {by})")
         rows = self._database.execute(
-            f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN record "  # noqa: S608 - by_field takes plain names
+            f"SELECT {_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN record "
             f"ON object = ? AND {by} = wanted.value WHERE number > ? ORDER BY number LIMIT ?",
             (_json(wanted), object_name, after, limit),
         )
@@ -83,7 +83,7 @@ class RecordStore(StateFile):
         after = 0
         while True:
             rows = self._database.execute(
-                f"SELECT {_COLUMNS} FROM record WHERE object = ? AND number > ? ORDER BY number LIMIT {_PAGE}",  # noqa: S608 - constants
+                f"SELECT {_COLUMNS} FROM record WHERE object = ? AND number > ? ORDER BY number LIMIT {_PAGE}",
                 (object_name, after),
             ).fetchall()
             if not rows:
@@ -94,7 +94,7 @@ class RecordStore(StateFile):
     def insert_records(self, object_name: str, records: Iterable[StoredRecord]) -> None:
         """Store new records."""
         self._database.executemany(
-            f"INSERT INTO record (object, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
+            f"INSERT INTO record (object, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 (object_name, each.number, each.guid, each.key, each.created, each.updated, _text(each.values))
                 for each in records
@@ -139,7 +139,7 @@ class RecordStore(StateFile):
         return self._links("company", companies)
 
     def _links(self, column: str, keys: Iterable[int]) -> dict[int, int]:
-        query = f"SELECT lead_id, company FROM company_lead WHERE {column} IN (SELECT value FROM json_each(?))"  # noqa: S608 - a name of ours
+        query = f"SELECT lead_id, company FROM company_lead WHERE {column} IN (SELECT value FROM json_each(?))"
         return dict(self._database.execute(query, (_json(keys),)).fetchall())
 
 

@@ -76,7 +76,7 @@ class Store(ActivityStore, ExportStore, MembershipStore, RecordStore):
         name = f"lead_position_{position:d}"
         self._database.execute(f"CREATE INDEX IF NOT EXISTS {name} ON lead ({value})")
         found: dict[Any, list[int]] = {}
-        query = f"SELECT key.value, lead.id FROM json_each(?) AS key CROSS JOIN lead ON {value} = key.value"  # noqa: S608 - an integer of ours
+        query = f"SELECT key.value, lead.id FROM json_each(?) AS key CROSS JOIN lead ON {value} = key.value"
         rows = self._database.execute(f"{query} ORDER BY lead.id", (_json(keys),))
         for key, lead_id in rows:
             found.setdefault(key, []).append(lead_id)
