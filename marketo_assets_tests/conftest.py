@@ -44,6 +44,7 @@ OUR_TABLES = {
 def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # until all is imported, see below
     os.environ["SNOWFLAKE_DISABLE_PLATFORM_DETECTION"] = "true"  # or each login asks for a cloud around this machine
+    os.environ |= processes.without_proxy()
     config.stash[CLEANUP] = ExitStack()
     config.stash[SERVERS] = {}
     if config.getoption("numprocesses", None):  # the xdist controller; its workers do not carry the option on

@@ -208,6 +208,13 @@ def snowflake_environment(port: int, database: str = DATABASE, schema: str = SCH
     }
 
 
+def without_proxy() -> dict[str, str]:
+    """The variables by which clients reach loopback directly, on a machine whose way out is a proxy too."""
+    already = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    hosts = ",".join(dict.fromkeys([*filter(None, already.split(",")), LOOPBACK]))
+    return {"NO_PROXY": hosts, "no_proxy": hosts}
+
+
 def s3_environment(url: str, bucket: str = BUCKET, prefix: str = PREFIX) -> dict[str, str]:
     """The variables by which the local S3 at `url` is reached. It takes any key."""
     return {
@@ -260,6 +267,7 @@ class Sandbox:
         """Start all and wait until they answer. SandboxError: one does not, or another sandbox holds the state."""
         state = self._options.state.resolve()
         state.mkdir(parents=True, exist_ok=True)
+        os.environ |= without_proxy()  # for what this process asks its stand-ins, and for its children
         lock = FileLock(state / "sandbox.lock")
         with ExitStack() as undo:
             try:
@@ -285,6 +293,7 @@ class Sandbox:
         """Every variable by which the project reaches what runs here."""
         variables = {
             "MARKETO_ASSETS_ENV": "local",
+            **without_proxy(),
             **marketo_environment(self.servers["Marketo"].url, self._options.marketo),
         }
         if not self._options.marketo_only:

@@ -97,8 +97,16 @@ def bucket(env: dict[str, str]) -> Bucket:
     return s3.Bucket(env["PUMP_BUCKET"])
 
 
-def test_whole_sandbox_is_reached_by_its_variables_and_marketo_keeps_its_leads(tmp_path: Path) -> None:
+def test_whole_sandbox_is_reached_by_its_variables_and_marketo_keeps_its_leads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A machine whose way out is a proxy, with one exception.
+    for name, value in {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "intranet"}.items():
+        monkeypatch.setenv(name, value)
+        monkeypatch.delenv(name.lower(), raising=False)
     with running(tmp_path, "--contacts", "300", "--leads", "20", stop=signal.SIGINT) as env:
+        assert {env["NO_PROXY"], env["no_proxy"]} == {"intranet,127.0.0.1"}
+        monkeypatch.setenv("no_proxy", env["no_proxy"])
         assert lead_count(env) == 20
         bucket(env).put_object(Key=f"{env['PUMP_PREFIX']}/a.csv", Body=b"a")
         assert [entry.size for entry in bucket(env).objects.all()] == [1]
@@ -107,6 +115,7 @@ def test_whole_sandbox_is_reached_by_its_variables_and_marketo_keeps_its_leads(t
             assert count_contacts(warehouse, PURCHASE_TABLE) == PURCHASES
             assert warehouse.rows("select current_schema() as s") == [{"s": env["SNOWFLAKE_SCHEMA"]}]
     with running(tmp_path, "--only", "marketo", stop=signal.SIGTERM) as env:
+        monkeypatch.setenv("no_proxy", env["no_proxy"])
         assert lead_count(env) == 20
 
 
