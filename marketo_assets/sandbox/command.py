@@ -209,7 +209,6 @@ def write_env_file(file: Path, environment: Mapping[str, str]) -> None:
 
 
 def _ensure_contacts(environment: Mapping[str, str], count: int) -> None:
-    # The Snowflake connector takes two seconds to import, which a sandbox of Marketo alone is spared.
     from marketo_assets.sandbox import contacts, purchases  # noqa: PLC0415 - two seconds, spared with --only marketo
 
     with contacts.open_warehouse(environment) as warehouse:

@@ -21,6 +21,7 @@ where under_way.key is null
     -- Contacts that have a lead are the sync's, where there is one: it sends their changes field by field.
     and not (%(is_synced)s and latest.contact_key in (select contact_key from SYNC_CONTACTS where pump = %(pump)s))
     and coalesce(known.fingerprint, '') <> latest.contact_fingerprint
+    -- Where a line of the mapping is left out, a fingerprint of the whole mapping tells nothing.
     and not (%(only_new)s and known.fingerprint is not null)
     and (
         %(retry_refused)s
