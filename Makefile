@@ -20,7 +20,7 @@ demo: $(READY) ## contacts from the local Snowflake through S3 to the local Mark
 	@$(BIN)/marketo-assets demo $(ARGS)
 
 test: lint ## lint, then the whole test suite; ARGS="-k sandbox" goes to pytest
-	$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
+	$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
