@@ -229,14 +229,16 @@ class ContactSync:
     def _lose(self, contacts: Sequence[Contact]) -> tuple[list[Settled], dict[str, str | None]]:
         """Contacts whose lead is gone, and which no other lead has the key of: those kept, those for the pump."""
         kept, released = list[Settled](), dict[str, str | None]()
+        # Without what is left out a fingerprint is not the contact's: it is unlinked once the mapping is whole again.
+        is_unlinked = self._config.lost_leads == "unlink" and not self._fields.mapping.left_out
         for contact in contacts:
-            if contact.state != "gone":
+            if contact.state not in ("gone", "lost"):
                 self.counts.lost[contact.lost_reason] += 1
             if contact.state == "gone" or self._config.lost_leads == "recreate":
                 released[contact.key] = None
-            elif self._config.lost_leads == "unlink":
+            elif is_unlinked:
                 released[contact.key] = contact.fingerprint
-            elif contact.known_id is not None:
+            elif contact.state != "lost" and contact.known_id is not None:
                 kept.append(
                     Settled(contact.key, contact.known_id, "lost", contact.fingerprint, "", {}, contact.lost_reason)
                 )
