@@ -1,7 +1,6 @@
 """Changed contacts become CSV files: the diff runs in the warehouse, its rows stream to S3 a page at a time."""
 
 import hashlib
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from marketo_assets.warehouse.session import Warehouse
 from marketo_assets.warehouse.sql import identifier, plain_parts, statement
 
 _PACKAGE: Final = "marketo_assets.pump"
-_SNAPSHOT: Final = "PUMP_SNAPSHOT_"
 
 
 @dataclass(frozen=True)
@@ -93,14 +91,12 @@ def changed_contacts(
     retry_refused: bool,
     is_synced: bool,
 ) -> Iterator[str]:
-    """A table of the contacts to send, numbered from 1, under the name yielded; dropped at the end.
+    """A temporary table of the contacts to send, numbered from 1, under the name yielded; dropped at the end.
 
     A copy and not a query, because the contact table may change while its rows are read. Where the mapping leaves
     something out, only contacts that Marketo never accepted: the fingerprints of all others are of the whole mapping.
     """
-    prefix = f"{_SNAPSHOT}{pump_name}_"
-    warehouse.drop_leftovers(prefix)
-    snapshot = identifier(f"{prefix}{secrets.token_hex(4)}")
+    snapshot = identifier("PUMP_SNAPSHOT")
     warehouse.execute(
         statement(
             _PACKAGE,

@@ -19,7 +19,7 @@ from marketo_assets.marketo.clock import Clock, utc_now
 from marketo_assets.pump.duplicates import Duplicate
 from marketo_assets.pump.reader import CsvFile
 from marketo_assets.pump.rows import RowResult, Status
-from marketo_assets.warehouse.session import STAGED, Row, Warehouse
+from marketo_assets.warehouse.session import Row, Warehouse
 from marketo_assets.warehouse.sql import statement
 
 Origin = Literal["drop", "external"]
@@ -62,10 +62,6 @@ class Ledger:
     def create_tables(self) -> None:
         """Create what is missing; never changes a table that is there."""
         self._warehouse.create(statement(_PACKAGE, "tables"))
-
-    def drop_leftovers(self) -> None:
-        """Remove what killed runs left staged. Only for the one run that writes leads."""
-        self._warehouse.drop_leftovers(STAGED)
 
     # The drop's side
 

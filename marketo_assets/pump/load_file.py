@@ -71,7 +71,6 @@ def load_file(task: FileTask) -> FileReport:
     Marketo's fields, and what the client raises; rows that were settled before stay so.
     """
     task.ledger.create_tables()
-    task.ledger.drop_leftovers()
     mapping = resolve_mapping(task.pump, describe_leads(task.client), leaves_out=task.leaves_out)
     try:
         with task.bucket.fetched(task.file) as csv_file:

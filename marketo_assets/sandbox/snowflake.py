@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import fakesnow.arrow
+import fakesnow.copy_into
 import pyarrow as pa
 import uvicorn
+from duckdb import DuckDBPyConnection
 from fakesnow.arrow import timestamp_to_sf_struct as _without_nulls
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.server import app, sessions, shared_fs
@@ -46,6 +48,7 @@ def serve(
     shared_fs.results_cache = RecentResults()
     fakesnow.arrow.timestamp_to_sf_struct = timestamps_with_nulls
     describe_by_results(FakeSnowflakeCursor)
+    copy_into_temporary_tables(fakesnow.copy_into)
     for file in sorted(folder.glob("*.db")):
         shared_fs.connect(file.stem).close()
     for database, schemas in databases.items():
@@ -66,6 +69,19 @@ def timestamps_with_nulls(ts: pa.ChunkedArray) -> pa.StructArray:
     """Timestamps as Snowflake sends them. fakesnow's own conversion loses the nulls: clients read 1970-01-01."""
     struct = _without_nulls(ts)
     return pa.StructArray.from_arrays(struct.flatten(), fields=list(struct.type), mask=ts.is_null().combine_chunks())
+
+
+def copy_into_temporary_tables(module: Any) -> None:
+    """Have COPY INTO find the columns of a temporary table, as it does in Snowflake.
+
+    fakesnow puts the current database and schema before the table's name; in DuckDB a temporary one is in neither.
+    """
+
+    def describe_table(table: Any, duck_conn: DuckDBPyConnection, *_: str | None) -> list[tuple[str, str]]:
+        described = duck_conn.execute(f"describe {table.sql(dialect='duckdb')}").fetchall()
+        return [(name, kind) for name, kind, *_ in described]
+
+    module._describe_table = describe_table  # noqa: SLF001 - it offers no other place to step in
 
 
 def describe_by_results(cursor_class: Any) -> None:

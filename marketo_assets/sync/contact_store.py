@@ -1,6 +1,5 @@
 """Contacts and their leads side by side: which to look at, what each had when last in step, what was decided."""
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -47,7 +46,6 @@ _WRITES: Final = pa.schema(
         ("reason", pa.string()),
     ]
 )
-_SNAPSHOT: Final = "SYNC_SNAPSHOT_"
 _CHOICES: Final = {
     "oldest": "row_number() over (partition by LEADS.contact_key order by LEADS.lead_id) = 1",
     "reject": "count(*) over (partition by LEADS.contact_key) = 1",
@@ -141,9 +139,8 @@ class ContactStore:
 
     @contextmanager
     def candidates(self) -> Iterator[str]:
-        """A table of the contacts to look at under the name yielded; dropped at the end."""
-        self._warehouse.drop_leftovers(_SNAPSHOT)
-        snapshot = identifier(f"{_SNAPSHOT}{secrets.token_hex(4)}")
+        """A temporary table of the contacts to look at under the name yielded; dropped at the end."""
+        snapshot = identifier("SYNC_SNAPSHOT")
         self._warehouse.execute(
             statement(
                 _PACKAGE,

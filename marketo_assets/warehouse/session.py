@@ -1,7 +1,7 @@
 """A session of the warehouse: queries in and out as rows or Arrow tables, transactions, bulk load.
 
 The SQL stays within what Snowflake and its local stand-in both run: bulk data goes in by PUT and COPY INTO a
-transient table, and large results are read by pages of row numbers.
+temporary table, and large results are read by pages of row numbers.
 """
 
 import re
@@ -20,10 +20,6 @@ from snowflake.connector import DictCursor, SnowflakeConnection
 from marketo_assets.warehouse.sql import identifier
 
 Row = dict[str, Any]
-
-STAGED: Final = "LOAD_"
-"""How the names of `staged` tables begin."""
-
 
 FEW_ROWS: Final = 200
 FEW_BYTES: Final = 100_000
@@ -93,33 +89,24 @@ class Warehouse:
 
     @contextmanager
     def staged(self, table: pa.Table) -> Iterator[str]:
-        """Load an Arrow table into a transient table of its own, yield its quoted name, drop it at the end.
+        """Load an Arrow table into a temporary table of its own, yield its quoted name, drop it at the end.
 
-        Few rows go with one statement; PUT and COPY INTO are three, and a file.
+        Temporary: nobody else sees it, and it goes with its session if the process is killed. It may hold personal
+        data. Few rows go with one statement; PUT and COPY INTO are three, and a file.
         """
-        name = identifier(f"{STAGED}{secrets.token_hex(8)}")
+        name = identifier(f"LOAD_{secrets.token_hex(8)}")
         few = _few_rows(table)
         if few is None:
             columns = ", ".join(f"{identifier(field.name)} {_snowflake_type(field.type)}" for field in table.schema)
-            self.execute(f"create transient table {name} ({columns})")
+            self.execute(f"create temporary table {name} ({columns})")
         else:
-            self.execute(f"create transient table {name} as {few}")
+            self.execute(f"create temporary table {name} as {few}")
         try:
             if few is None:
                 self._copy_into(name, table)
             yield name
         finally:
             self.execute(f"drop table if exists {name}")
-
-    def drop_leftovers(self, prefix: str) -> None:
-        """Drop the passing tables that killed processes left behind: they may hold personal data.
-
-        Their names are `prefix` and hexadecimal digits. Only for a caller who knows that nobody is using one now.
-        """
-        left_over = re.compile(rf"{re.escape(prefix.upper())}[0-9A-F]+")
-        for table in self._tables():
-            if left_over.fullmatch(table):
-                self.execute(f"drop table if exists {identifier(table)}")
 
     def _tables(self) -> set[str]:
         rows = self.rows(

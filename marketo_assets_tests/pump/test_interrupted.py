@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import requests
 
 from marketo_assets.pump.recorder import FLUSH_ROWS
@@ -162,3 +163,13 @@ def test_rows_that_marketo_skipped_for_no_fault_of_theirs_are_unsent_and_the_run
     # The emulator had taken the two rows all the same.
     assert (told["created"], told["updated"], told["unsent"]) == (398, 2, 0)
     assert [file["state"] for file in world.files()] == ["done"]
+
+
+def test_a_run_leaves_alone_what_runs_beside_it_have_staged(world: PumpWorld) -> None:
+    partition = begun(world, rows(3))
+    with world.warehouse.staged(pa.table({"lead_id": [1, 2]})) as staged:
+        assert world.leads(partition).success
+        assert world.warehouse.rows(f"select lead_id from {staged} order by lead_id") == [
+            {"lead_id": 1},
+            {"lead_id": 2},
+        ]

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 from snowflake.connector.errors import ProgrammingError
 
+from marketo_assets.sandbox.contacts import open_warehouse
 from marketo_assets.warehouse.session import Warehouse, joined
 
 TYPES: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -29,6 +30,8 @@ TYPES: dict[str, tuple[pa.DataType, list[Any]]] = {
     "Odd_Name": (pa.large_string(), ["a", "b", None, "d"]),
 }
 TABLE = pa.table({name: pa.array(values, kind) for name, (kind, values) in TYPES.items()})
+BY_FILE = pytest.param(TABLE, id="by file")
+IN_ONE_STATEMENT = pytest.param(TABLE.drop_columns(["part"]), id="in one statement")
 
 
 @pytest.fixture
@@ -58,15 +61,30 @@ def test_an_empty_table_can_be_staged_and_read(warehouse: Warehouse) -> None:
     assert (back.num_rows, back.column_names) == (0, [name.lower() for name in TYPES])
 
 
-def test_a_staged_table_is_gone_afterwards_even_after_an_error(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("table", [BY_FILE, IN_ONE_STATEMENT])
+def test_a_staged_table_is_gone_afterwards_even_after_an_error(warehouse: Warehouse, table: pa.Table) -> None:
+    names: list[str] = []
+
     def fail_while_staged() -> None:
-        with warehouse.staged(TABLE):
-            assert len(tables(warehouse)) == 1
+        with warehouse.staged(table) as staged:
+            names.append(staged)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail_while_staged()
-    assert tables(warehouse) == []
+    with pytest.raises(ProgrammingError, match="does not exist"):
+        warehouse.columns(names[0])
+
+
+@pytest.mark.parametrize("table", [BY_FILE, IN_ONE_STATEMENT])
+def test_a_staged_table_is_seen_by_its_own_session_only_and_a_kill_would_leave_nothing(
+    warehouse: Warehouse, warehouse_env: dict[str, str], table: pa.Table
+) -> None:
+    with open_warehouse(warehouse_env) as other, other.staged(table) as staged:
+        assert len(other.columns(staged)) == len(table.column_names)
+        with pytest.raises(ProgrammingError, match="does not exist"):
+            warehouse.columns(staged)
+        assert tables(warehouse) == []
 
 
 def test_a_type_without_a_snowflake_type_is_an_error_before_anything_is_made(warehouse: Warehouse) -> None:
@@ -111,14 +129,6 @@ def test_batches_of_one_result_are_joined_although_snowflake_sends_their_numbers
     table = joined([narrow, wide])
     assert table.column("n").to_pylist() == [1, None, 2**40]
     assert table.column("d").to_pylist() == [Decimal("1.00"), Decimal("2.00"), Decimal("1.50")]
-
-
-def test_what_a_killed_process_left_staged_is_dropped_and_nothing_else(warehouse: Warehouse) -> None:
-    for name in ("LOAD_0123ABCD", "LOAD_OF_SOMEBODY", "OTHER"):
-        warehouse.execute(f"create table {name} (a number)")
-    warehouse.drop_leftovers("LOAD_")
-    left = warehouse.rows("select table_name from information_schema.tables where table_schema = current_schema()")
-    assert sorted(row["table_name"] for row in left) == ["LOAD_OF_SOMEBODY", "OTHER"]
 
 
 @pytest.mark.parametrize("copies", [1, 300])

@@ -1,6 +1,6 @@
 -- The contacts to send, numbered: what differs from what Marketo last accepted, was not refused as it is,
 -- and is not under way in an open file with the same values.
-create transient table ${snapshot} as
+create or replace temporary table ${snapshot} as
 ${latest_contacts},
 under_way as (
     -- Only what was exported last counts: an older open file is not going to undo a newer one.

@@ -1,7 +1,7 @@
 -- Contacts to look at, numbered: those that meet their lead for the first time, those where one side is not as it was
 -- when the two were last in step, and those whose lead is gone. What the warehouse changed comes first: it makes calls, and
 -- the others are settled meanwhile.
-create transient table ${snapshot} as
+create or replace temporary table ${snapshot} as
 ${latest_contacts},
 known as (
     select * from SYNC_CONTACTS where pump = %(pump)s
