@@ -22,6 +22,7 @@ INTEGER_BOUND: Final = 2**31
 
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
+_EMPTY: Final = pa.scalar(b"")
 
 
 class Clear:
@@ -46,16 +47,15 @@ class _BadValueError(ValueError):
 
 def cast_column(cells: pa.Array, mapped: MappedField) -> Column:
     """Cast one column of raw cells (binary; null = unquoted empty, b"" = quoted empty) to the field's type."""
-    raw = cells.cast(pa.binary())
-    is_empty = pc.equal(pc.binary_length(raw), 0)
-    has_empty = pc.any(is_empty).as_py() or False
-    filled = pc.if_else(is_empty, pa.scalar(None, pa.binary()), raw) if has_empty else raw
-    column = _cast(filled, mapped)
-    if has_empty:
+    if pc.index(cells, _EMPTY).as_py() < 0:
+        column = _cast(cells, mapped)
+    else:
+        is_empty = pc.equal(cells, _EMPTY)
+        column = _cast(pc.if_else(is_empty, pa.scalar(None, pa.binary()), cells), mapped)
         for at in pc.indices_nonzero(pc.fill_null(is_empty, fill_value=False)).to_pylist():
             column.values[at] = CLEAR
-    if mapped.when_null == "clear" and raw.null_count:
-        for at in pc.indices_nonzero(raw.is_null()).to_pylist():
+    if mapped.when_null == "clear" and cells.null_count:
+        for at in pc.indices_nonzero(cells.is_null()).to_pylist():
             column.values[at] = CLEAR
     return column
 
@@ -126,6 +126,10 @@ def _limit(mapped: MappedField) -> int | None:
 
 
 def _booleans(cells: pa.Array, _mapped: MappedField) -> pa.Array:
+    try:
+        return cells.cast(pa.bool_())  # true, false, 1 and 0: one step of Arrow's instead of five
+    except pa.ArrowInvalid:
+        pass
     words = pa.array([*_TRUE, *_FALSE])
     at = pc.index_in(pc.utf8_lower(cells), value_set=words)
     if at.null_count != cells.null_count:
