@@ -129,7 +129,7 @@ def _booleans(cells: pa.Array, _mapped: MappedField) -> pa.Array:
     try:
         return cells.cast(pa.bool_())  # true, false, 1 and 0: one step of Arrow's instead of five
     except pa.ArrowInvalid:
-        pass
+        pass  # Arrow knows no yes and no; what is neither is found below
     words = pa.array([*_TRUE, *_FALSE])
     at = pc.index_in(pc.utf8_lower(cells), value_set=words)
     if at.null_count != cells.null_count:

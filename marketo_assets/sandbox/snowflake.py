@@ -74,14 +74,15 @@ def timestamps_with_nulls(ts: pa.ChunkedArray) -> pa.StructArray:
 def copy_into_temporary_tables(module: Any) -> None:
     """Have COPY INTO find the columns of a temporary table, as it does in Snowflake.
 
-    fakesnow puts the current database and schema before the table's name; in DuckDB a temporary one is in neither.
+    fakesnow puts the current database and schema before the table's name; in DuckDB a temporary one is in neither. The
+    tests of `Warehouse.staged` fail without this.
     """
 
     def describe_table(table: Any, duck_conn: DuckDBPyConnection, *_: str | None) -> list[tuple[str, str]]:
         described = duck_conn.execute(f"describe {table.sql(dialect='duckdb')}").fetchall()
         return [(name, kind) for name, kind, *_ in described]
 
-    module._describe_table = describe_table  # noqa: SLF001 - it offers no other place to step in
+    module._describe_table = describe_table  # noqa: SLF001 - what calls it goes straight to DuckDB, past the cursor
 
 
 def describe_by_results(cursor_class: Any) -> None:

@@ -1,7 +1,7 @@
 """Runs that end before their file does: killed, out of quota, cut off, and what the next run makes of them.
 
 Guards against: rows sent and forgotten, counted twice or never sent, leads doubled by a second run, a run that is green
-although rows are missing, and a quota that is hammered.
+although rows are missing, a quota that is hammered, and a run that clears away what another one is using.
 """
 
 import json
